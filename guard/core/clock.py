@@ -1,0 +1,98 @@
+"""
+How long a job has been running or waiting, worked out of clocks that do not always agree.
+
+The smaller usable clock counts, because a wrong kill is worse than a late one.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from guard.core.facts import UNREADABLE, WAITING_PHASES, Growing, Job, Missing
+from guard.core.sighting import Sighting, usable_start
+from guard.core.spans import MINUTE_MS, format_span
+
+TOLERANCE_MS = 2 * MINUTE_MS
+
+
+class ClockRule(enum.StrEnum):
+    """
+    Which clock of a Running job counts: the smaller usable one, or one of them alone.
+    """
+
+    SMALLER = "smaller"
+    DURATION = "duration"
+    START_TIME = "start_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningTime:
+    """
+    The running time of a job, and a sentence if its two clocks differ by more than 2 minutes.
+    """
+
+    fact: Growing | Missing
+    dispute: str = ""
+
+
+def running_time(job: Job, seen: Sighting, rule: ClockRule, *, now_ms: int) -> RunningTime:
+    """
+    Return the running time of this run at *now_ms*.
+
+    D is the newest ``duration`` plus the time since; a reading that stood still counts on from its first appearance.
+    S is the time since ``start_time``. A clock that says more than the job's age is unusable. Outside Running the last
+    reading stands and does not grow.
+    """
+    if job.phase != "Running":
+        reading = job.duration_ms
+        stands = not isinstance(reading, Missing) and reading >= 0 and not isinstance(job.phase, Missing)
+        return RunningTime(fact=Growing(int(reading), now_ms, 0) if stands else UNREADABLE)  # type: ignore[arg-type]
+    counted = _counted(job, seen, now_ms)
+    started = _started(job, now_ms)
+    dispute = ""
+    if counted is not None and started is not None and abs(counted - started) > TOLERANCE_MS:
+        dispute = f"duration says {format_span(counted)} and start_time says {format_span(started)}; {rule.value} was taken"
+    usable = {
+        ClockRule.SMALLER: [clock for clock in (counted, started) if clock is not None],
+        ClockRule.DURATION: [clock for clock in (counted,) if clock is not None],
+        ClockRule.START_TIME: [clock for clock in (started,) if clock is not None],
+    }[rule]
+    return RunningTime(fact=Growing(min(usable), now_ms, 1) if usable else UNREADABLE, dispute=dispute)
+
+
+def _counted(job: Job, seen: Sighting, now_ms: int) -> int | None:
+    if seen.reading_ms is None or seen.reading_at_ms is None or isinstance(job.duration_ms, Missing):
+        return None
+    if job.duration_ms <= 0:
+        return None
+    counted = seen.reading_ms + now_ms - seen.reading_at_ms
+    return counted if _possible(job, counted, now_ms) else None
+
+
+def _started(job: Job, now_ms: int) -> int | None:
+    start = usable_start(job)
+    if start is None or start > now_ms:
+        return None
+    return now_ms - start if _possible(job, now_ms - start, now_ms) else None
+
+
+def _possible(job: Job, span_ms: int, now_ms: int) -> bool:
+    created = job.create_time_ms
+    return isinstance(created, Missing) or span_ms <= now_ms - created + TOLERANCE_MS
+
+
+def waiting_time(job: Job, seen: Sighting, *, now_ms: int) -> Growing | Missing:
+    """
+    Return the time in Creating and Pending: since creation for a job that never ran, else since it was seen to return.
+
+    That a job never ran must be said by an explicit zero in ``start_time`` or ``duration``; silence is not enough.
+    """
+    if job.phase not in WAITING_PHASES:
+        return UNREADABLE
+    if seen.waiting_since_ms is not None:
+        return Growing(0, seen.waiting_since_ms, 1) if seen.waiting_since_ms <= now_ms else UNREADABLE
+    readings = (job.start_time_ms, job.duration_ms)
+    never_ran = not seen.ran and 0 in readings and all(isinstance(r, Missing) or r == 0 for r in readings)
+    created = job.create_time_ms
+    if not never_ran or isinstance(created, Missing) or not 0 < created <= now_ms:
+        return UNREADABLE
+    return Growing(0, created, 1)

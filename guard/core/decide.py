@@ -1,0 +1,177 @@
+"""
+The verdicts of all policies and exemptions on one job at one moment, with deadlines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from guard.core.clock import running_time
+from guard.core.facts import Job, JobKey, Missing
+from guard.core.fields import Facts, Terms, cost_rate, facts_of, total_cards
+from guard.core.judge import explain, judge, reason, turning_points
+from guard.core.policy import Exemption, Policy, PolicySet
+from guard.core.sighting import Sighting
+from guard.core.verdict import Verdict, some
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """
+    One policy's verdict on one job.
+
+    *deadline_ms* is the first millisecond of the present MATCH, or the first future one at which the verdict becomes MATCH
+    if the other facts stay; None if that never happens. *resource* names the resource that decided, if there are several.
+    """
+
+    policy: Policy
+    verdict: Verdict
+    reason: str
+    deadline_ms: int | None = None
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """
+    An exemption that spares a job: surely (MATCH) or because a fact that it asks for is unreadable (UNKNOWN).
+    """
+
+    exemption: Exemption
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """
+    Everything that was decided on one job at *at_ms*; *wake_ms* is the next moment at which the orders may change by time
+    alone.
+    """
+
+    job: Job
+    seen: Sighting
+    at_ms: int
+    judgements: tuple[Judgement, ...]
+    spared: tuple[Spared, ...] = ()
+    wake_ms: int | None = None
+    dispute: str = ""
+    cost_per_hour: str = ""
+    cards: int | None = None
+
+    @property
+    def key(self) -> JobKey:
+        """
+        The identity of the job.
+        """
+        return self.job.key
+
+    @property
+    def matches(self) -> tuple[Judgement, ...]:
+        """
+        The judgements that are MATCH, in the order of the policies.
+        """
+        return tuple(one for one in self.judgements if one.verdict is Verdict.MATCH)
+
+    @property
+    def terminating(self) -> Judgement | None:
+        """
+        The judgement that a termination is attributed to: the first MATCH in enforce with action terminate, or None.
+        """
+        return next((one for one in self.matches if one.policy.terminates), None)
+
+
+def decide(policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_ms: int) -> Decision:
+    """
+    Judge one job by every policy and exemption at *now_ms*; pure.
+
+    Each policy is judged for every resource on its own together with the job's own facts; the job's verdict is the Kleene
+    `any` over its resources.
+    """
+    facts = facts_of(job, seen, terms, now_ms=now_ms)
+    roles = tuple(_name_of(one, index) if len(facts) > 1 else "" for index, one in enumerate(facts))
+    floor_ms = max(seen.start_time_ms or 0, 0) or seen.first_seen_ms
+    clock = running_time(job, seen, terms.clock, now_ms=now_ms)
+    judgements = tuple(_judge_policy(policy, facts, roles, now_ms, floor_ms) for policy in policies.policies)
+    if clock.dispute:
+        judgements = tuple(replace(one, reason=f"{one.reason}; {clock.dispute}") for one in judgements)
+    rate, cards = cost_rate(job, terms.prices), total_cards(job.resources)
+    return Decision(
+        job=job,
+        seen=seen,
+        at_ms=now_ms,
+        judgements=judgements,
+        spared=tuple(_spared(policies.exemptions, facts, now_ms)),
+        wake_ms=_wake(policies, facts, now_ms),
+        dispute=clock.dispute,
+        cost_per_hour="" if isinstance(rate, Missing) else str(rate),
+        cards=None if isinstance(cards, Missing) else cards,
+    )
+
+
+def _name_of(facts: Facts, index: int) -> str:
+    return f"resource {index + 1} ({facts.role})" if facts.role else f"resource {index + 1}"
+
+
+def _judge_policy(policy: Policy, facts: Sequence[Facts], roles: Sequence[str], now_ms: int, floor_ms: int) -> Judgement:
+    verdicts = [judge(policy.clause, one, at_ms=now_ms) for one in facts]
+    verdict = some(verdicts)
+    chosen = verdicts.index(verdict)
+    sentence = reason(explain(policy.clause, facts[chosen], at_ms=now_ms))
+    table = ", by the flavor table" if facts[chosen].from_table else ""
+    resource = roles[chosen]
+    return Judgement(
+        policy=policy,
+        verdict=verdict,
+        reason=(f"{resource}: {sentence}" if resource else sentence) + table,
+        deadline_ms=_deadline(policy, facts, now_ms, floor_ms),
+        resource=resource,
+    )
+
+
+def _deadline(policy: Policy, facts: Sequence[Facts], now_ms: int, floor_ms: int) -> int | None:
+    def verdict(at_ms: int) -> Verdict:
+        return some(judge(policy.clause, one, at_ms=at_ms) for one in facts)
+
+    turns = sorted({turn for one in facts for turn in turning_points(policy.clause, one)})
+    if verdict(now_ms) is not Verdict.MATCH:
+        return next((turn for turn in turns if turn > now_ms and verdict(turn) is Verdict.MATCH), None)
+    for turn in reversed([turn for turn in turns if turn <= now_ms]):
+        if verdict(turn - 1) is not Verdict.MATCH:
+            return turn
+    return floor_ms
+
+
+def _spared(exemptions: Sequence[Exemption], facts: Sequence[Facts], now_ms: int) -> list[Spared]:
+    found = []
+    for exemption in exemptions:
+        verdict = _exempt(exemption, facts, now_ms)
+        if verdict is not Verdict.NO_MATCH:
+            traces = [explain(exemption.clause, one, at_ms=now_ms, absent_is_no=True) for one in facts]
+            trace = next(trace for trace in traces if trace.verdict is verdict)
+            found.append(Spared(exemption=exemption, verdict=verdict, reason=reason(trace)))
+    return found
+
+
+def _exempt(exemption: Exemption, facts: Sequence[Facts], at_ms: int) -> Verdict:
+    if at_ms >= exemption.until_ms:
+        return Verdict.NO_MATCH
+    return some(judge(exemption.clause, one, at_ms=at_ms, absent_is_no=True) for one in facts)
+
+
+def _wake(policies: PolicySet, facts: Sequence[Facts], now_ms: int) -> int | None:
+    """
+    Return the first later moment at which a policy's MATCH or the exemption changes, if nothing but time does.
+    """
+
+    def orders(at_ms: int) -> tuple[bool, ...]:
+        matches = [
+            some(judge(policy.clause, one, at_ms=at_ms) for one in facts) is Verdict.MATCH for policy in policies.policies
+        ]
+        spared = any(_exempt(one, facts, at_ms) is not Verdict.NO_MATCH for one in policies.exemptions)
+        return (*matches, spared)
+
+    clauses = [one.clause for one in policies.policies] + [one.clause for one in policies.exemptions]
+    turns = {turn for clause in clauses for one in facts for turn in turning_points(clause, one)}
+    turns |= {exemption.until_ms for exemption in policies.exemptions}
+    present = orders(now_ms)
+    return next((turn for turn in sorted(turns) if turn > now_ms and orders(turn) != present), None)

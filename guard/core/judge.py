@@ -1,0 +1,134 @@
+"""
+A clause judged on the facts of one resource at one moment, in three values, with the reason.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, assert_never
+
+from guard.core.facts import Fact, Growing, Missing
+from guard.core.fields import Facts, field_type
+from guard.core.policy import All, Clause, Condition, Not, Pattern, Some, show
+from guard.core.verdict import Verdict, every, some
+
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+def judge(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = False) -> Verdict:
+    """
+    Return the verdict on *clause* if the facts stay as they are until *at_ms*.
+
+    A condition on a missing fact is UNKNOWN whatever its operator; only `exists` speaks of absence. With *absent_is_no*
+    (exemptions) a condition on an absent fact is NO_MATCH.
+    """
+    match clause:
+        case Condition():
+            return _holds(clause, facts.get(clause.field), at_ms, absent_is_no)
+        case All():
+            return every(judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in clause.parts)
+        case Some():
+            return some(judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in clause.parts)
+        case Not():
+            return judge(clause.part, facts, at_ms=at_ms, absent_is_no=absent_is_no).negated
+    assert_never(clause)
+
+
+def _holds(condition: Condition, fact: Fact, at_ms: int, absent_is_no: bool) -> Verdict:
+    if condition.op == "exists":
+        if fact is Missing.UNREADABLE:
+            return Verdict.UNKNOWN
+        return Verdict.of((fact is not Missing.ABSENT) is condition.operand)
+    if isinstance(fact, Missing):
+        return Verdict.NO_MATCH if absent_is_no and fact is Missing.ABSENT else Verdict.UNKNOWN
+    value = fact.at(at_ms) if isinstance(fact, Growing) else fact
+    return Verdict.of(_compare(condition, value))
+
+
+def _compare(condition: Condition, value: str | int | Fraction) -> bool:
+    operand = condition.operand
+    if isinstance(operand, Pattern):
+        return isinstance(value, str) and operand.fits(value)
+    if isinstance(operand, tuple):
+        return (value in operand) is (condition.op == "in")
+    if condition.op in _ORDER:
+        return _ORDER[condition.op](value, operand)
+    return (value == operand) is (condition.op == "eq")
+
+
+def turning_points(clause: Clause, facts: Facts) -> Iterable[int]:
+    """
+    Yield the milliseconds, past ones too, at which a condition of the clause changes its value as its fact grows.
+    """
+    match clause:
+        case Condition(field=name, op=op, operand=operand):
+            fact = facts.get(name)
+            if op in _ORDER and isinstance(fact, Growing) and isinstance(operand, int | Fraction):
+                turn = fact.reaches(operand, strictly=op in ("gt", "lte"))
+                if turn is not None:
+                    yield turn
+        case Not():
+            yield from turning_points(clause.part, facts)
+        case All() | Some():
+            for part in clause.parts:
+                yield from turning_points(part, facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """
+    How a clause came to its verdict: its text, the actual value of a condition, and the traces of its parts.
+    """
+
+    text: str
+    verdict: Verdict
+    actual: str = ""
+    parts: tuple["Trace", ...] = ()
+
+
+def explain(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = False) -> Trace:
+    """
+    Return the trace of ``judge`` with the same arguments.
+    """
+    verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
+    if isinstance(clause, Condition):
+        return Trace(text=str(clause), verdict=verdict, actual=show_fact(clause.field, facts.get(clause.field), at_ms))
+    inner = (clause.part,) if isinstance(clause, Not) else clause.parts
+    text = {All: "all", Some: "any", Not: "not"}[type(clause)]
+    parts = tuple(explain(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in inner)
+    return Trace(text=text, verdict=verdict, parts=parts)
+
+
+def show_fact(name: str, fact: Fact, at_ms: int) -> str:
+    """
+    Return a fact as a person reads it at *at_ms*: its value in the language of policy files, or why it has none.
+    """
+    if isinstance(fact, Missing):
+        return fact.value
+    return show(fact.at(at_ms) if isinstance(fact, Growing) else fact, field_type(name))
+
+
+def reason(trace: Trace) -> str:
+    """
+    Return one sentence that names the conditions which decided: those with the verdict of the whole, and their values.
+    """
+    return "; ".join(_decisive(trace, trace.verdict)) or trace.text
+
+
+def _decisive(trace: Trace, wanted: Verdict) -> Iterable[str]:
+    if not trace.parts:
+        yield f"{trace.text} (is {trace.actual})"
+        return
+    if trace.text == "not":
+        inner = " and ".join(_decisive(trace.parts[0], wanted.negated))
+        yield f"not: {inner}"
+        return
+    for part in trace.parts:
+        if part.verdict is wanted:
+            yield from _decisive(part, wanted)

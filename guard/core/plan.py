@@ -1,0 +1,209 @@
+"""
+Decisions turned into ordered actions: who is terminated, who is only reported, and what holds the rest back.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from guard.core.decide import Decision, Judgement
+from guard.core.facts import TERMINABLE_PHASES, Job, JobKey
+from guard.core.limits import Allowance
+from guard.core.policy import Act, Mode
+from guard.core.spans import HOUR_MS, MINUTE_MS
+from guard.core.verdict import Verdict
+
+FIRST_RETRY_MS = 15 * MINUTE_MS
+LAST_RETRY_MS = 6 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """
+    Why an act may not be done now: a *reason* out of a closed set, and a sentence.
+    """
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    A match that led to no termination: an observed or held one, or a notice; recorded once per (job, run, policy, reason).
+    """
+
+    key: JobKey
+    target: str
+    run: int
+    policy: str
+    reason: str
+    text: str
+    deadline_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """
+    A termination that the plan orders, attributed to one judgement.
+    """
+
+    decision: Decision
+    judgement: Judgement
+    due_ms: int
+
+    @property
+    def key(self) -> JobKey:
+        """
+        The identity of the job.
+        """
+        return self.decision.key
+
+    @property
+    def deadline_ms(self) -> int:
+        """
+        The first millisecond of the match.
+        """
+        deadline = self.judgement.deadline_ms
+        return self.decision.at_ms if deadline is None else deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    The newest closed intent of a job: the run, the fingerprint of what it rested on, and when it closed.
+
+    *count* is the number of attempts on this run. *retries_at_once* is true when only the gate had stopped it.
+    """
+
+    run: int
+    fingerprint: str
+    closed_ms: int
+    count: int
+    retries_at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    What the plan must know beside the decisions.
+
+    *closed* holds for every job, *closed_targets* for those of one target. *open_jobs* already have an intent. *since_ms*
+    is the latest moment at which a policy came into force or the process was armed, by policy name; *released_ms* when the
+    last hold on a job fell. *used* terminations count against the *allowance*.
+    """
+
+    closed: Hold | None = None
+    closed_targets: Mapping[str, Hold] = field(default_factory=dict)
+    open_jobs: Set[JobKey] = frozenset()
+    attempts: Mapping[JobKey, Attempt] = field(default_factory=dict)
+    since_ms: Mapping[str, int] = field(default_factory=dict)
+    released_ms: Mapping[JobKey, int] = field(default_factory=dict)
+    allowance: Allowance = field(default_factory=lambda: Allowance(total=None))
+    used: int = 0
+    credentials: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What one cycle does: *orders* with the oldest deadline first, what is *held* or observed, and the *notices*.
+    """
+
+    orders: tuple[Order, ...] = ()
+    held: tuple[Finding, ...] = ()
+    notices: tuple[Finding, ...] = ()
+
+
+def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> Plan:
+    """
+    Order the terminations that the decisions ask for and the *standing* allows; pure, and independent of the order of jobs.
+    """
+    held: list[Finding] = []
+    notices: list[Finding] = []
+    candidates: list[Order] = []
+    for decision in sorted(decisions, key=lambda one: one.key):
+        for judgement in decision.matches:
+            policy = judgement.policy
+            if policy.mode is Mode.OBSERVE:
+                held.append(finding(decision, judgement, "observe", judgement.reason))
+            elif policy.action is Act.NOTIFY:
+                notices.append(finding(decision, judgement, "notify", judgement.reason))
+        chosen = decision.terminating
+        if chosen is None or decision.key in standing.open_jobs or decision.job.phase == "Terminating":
+            continue
+        order = Order(decision=decision, judgement=chosen, due_ms=_due(decision, chosen, standing))
+        hold = job_hold(decision) or _standing_hold(order, standing, now_ms)
+        if hold is None:
+            candidates.append(order)
+        else:
+            held.append(finding(decision, chosen, hold.reason, hold.text))
+    candidates.sort(key=lambda one: (one.deadline_ms, one.key))
+    room = len(candidates)
+    if standing.allowance.total is not None:
+        room = max(0, standing.allowance.total - standing.used)
+    for order in candidates[room:]:
+        text = f"{standing.used} terminations in the window, {standing.allowance.limit} allows {standing.allowance.total}"
+        held.append(finding(order.decision, order.judgement, "limit", text))
+    return Plan(orders=tuple(candidates[:room]), held=tuple(held), notices=tuple(notices))
+
+
+def job_hold(decision: Decision) -> Hold | None:
+    """
+    Return what holds back any termination of this job by its own facts: an exemption, or a phase that cannot be ended.
+    """
+    for spared in decision.spared:
+        doubt = "" if spared.verdict is Verdict.MATCH else ", because a fact that it asks for is unreadable"
+        return Hold(reason="exempt", text=f"exemption {spared.exemption.name}{doubt}: {spared.reason}")
+    if decision.job.phase not in TERMINABLE_PHASES:
+        return Hold(reason="not_terminable", text=f"a job in phase {decision.job.phase} cannot be terminated")
+    return None
+
+
+def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None:
+    closed = standing.closed or standing.closed_targets.get(order.decision.job.target)
+    if closed is not None:
+        return closed
+    last = standing.attempts.get(order.key)
+    if last is None or last.run != order.decision.seen.run or last.retries_at_once:
+        return None
+    credentials = standing.credentials.get(order.decision.job.target, "")
+    if last.fingerprint != fingerprint(order.decision.job, order.judgement.policy.digest, credentials):
+        return None
+    wait_ms = min(FIRST_RETRY_MS * 2 ** min(last.count - 1, 10), LAST_RETRY_MS)
+    if now_ms >= last.closed_ms + wait_ms:
+        return None
+    return Hold(reason="retry_later", text=f"attempt {last.count} ended without a termination; waiting to try again")
+
+
+def _due(decision: Decision, judgement: Judgement, standing: Standing) -> int:
+    moments = (
+        judgement.deadline_ms or 0,
+        decision.seen.first_seen_ms,
+        standing.since_ms.get(judgement.policy.name, 0),
+        standing.released_ms.get(decision.key, 0),
+    )
+    return max(moments)
+
+
+def finding(decision: Decision, judgement: Judgement, reason: str, text: str) -> Finding:
+    """
+    Return the record of a match that leads to no termination.
+    """
+    return Finding(
+        key=decision.key,
+        target=decision.job.target,
+        run=decision.seen.run,
+        policy=judgement.policy.name,
+        reason=reason,
+        text=text,
+        deadline_ms=judgement.deadline_ms,
+    )
+
+
+def fingerprint(job: Job, digest: str, credentials: str) -> str:
+    """
+    Return twelve hex digits of what an attempt rested on: the facts that do not grow, the policy and the credentials.
+    """
+    basis = repr((job.phase, job.user, job.name, job.pool_id, job.annotations, job.resources, digest, credentials))
+    return hashlib.sha256(basis.encode()).hexdigest()[:12]

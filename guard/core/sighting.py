@@ -1,0 +1,123 @@
+"""
+What the guard remembers of a job between two readings: its run, its clock and when it was first seen.
+
+The memory is kept in the ledger, so that a restarted daemon and ``guard scan`` count the same runs.
+"""
+
+from dataclasses import dataclass, replace
+
+from guard.core.facts import WAITING_PHASES, Job, JobKey, Missing
+
+SECONDS_BELOW = 10**11
+START_TOLERANCE_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """
+    The memory of one job.
+
+    *run* counts the job's lives from 1. *reading_ms* is the newest ``duration`` of this run and *reading_at_ms* the moment
+    of its first appearance, so a reading that stands still counts on from there. *waiting_since_ms* is when the job was
+    seen to have returned to Creating or Pending after it had run.
+    """
+
+    key: JobKey
+    target: str
+    run: int
+    first_seen_ms: int
+    last_seen_ms: int
+    phase: str = ""
+    ran: bool = False
+    reading_ms: int | None = None
+    reading_at_ms: int | None = None
+    start_time_ms: int | None = None
+    waiting_since_ms: int | None = None
+
+
+def observe(previous: Sighting | None, job: Job) -> Sighting:
+    """
+    Return the memory of a job after one more reading of it.
+
+    A changed start time or a fall of the duration begins a new run. A reading older than the memory changes nothing.
+    """
+    if previous is None:
+        return _fresh(job, run=1, first_seen_ms=job.read_at_ms)
+    if job.read_at_ms < previous.last_seen_ms:
+        return previous
+    start, reading = usable_start(job), _usable_reading(job)
+    restarted = (
+        start is not None and previous.start_time_ms is not None and abs(start - previous.start_time_ms) > START_TOLERANCE_MS
+    ) or _fell(previous.reading_ms, job)
+    if restarted:
+        fresh = _fresh(job, run=previous.run + 1, first_seen_ms=job.read_at_ms)
+        return replace(fresh, ran=True, waiting_since_ms=_returned(previous, job))
+    stood_still = reading == previous.reading_ms and _phase(job) == previous.phase == "Running"
+    kept = reading is None or stood_still
+    return replace(
+        previous,
+        last_seen_ms=job.read_at_ms,
+        phase=_phase(job),
+        ran=previous.ran or _has_run(job),
+        reading_ms=previous.reading_ms if kept else reading,
+        reading_at_ms=previous.reading_at_ms if kept else job.read_at_ms,
+        start_time_ms=previous.start_time_ms if start is None else start,
+        waiting_since_ms=_returned(previous, job),
+    )
+
+
+def usable_start(job: Job) -> int | None:
+    """
+    Return the start of the run in milliseconds, or None if it is zero, missing or in the future.
+
+    A number below 10^11 is read as seconds: the field's unit is not documented.
+    """
+    start = job.start_time_ms
+    if isinstance(start, Missing) or start <= 0:
+        return None
+    in_ms = start * 1000 if start < SECONDS_BELOW else start
+    return in_ms if in_ms <= job.read_at_ms else None
+
+
+def _fresh(job: Job, *, run: int, first_seen_ms: int) -> Sighting:
+    reading = _usable_reading(job)
+    return Sighting(
+        key=job.key,
+        target=job.target,
+        run=run,
+        first_seen_ms=first_seen_ms,
+        last_seen_ms=job.read_at_ms,
+        phase=_phase(job),
+        ran=_has_run(job),
+        reading_ms=reading,
+        reading_at_ms=None if reading is None else job.read_at_ms,
+        start_time_ms=usable_start(job),
+    )
+
+
+def _usable_reading(job: Job) -> int | None:
+    return None if isinstance(job.duration_ms, Missing) or job.duration_ms <= 0 else job.duration_ms
+
+
+def _fell(previous: int | None, job: Job) -> bool:
+    reading = job.duration_ms
+    if previous is None or isinstance(reading, Missing) or reading >= previous:
+        return False
+    # A zero says nothing on a running job, whose duration may not tick; on a waiting one it says that the run is over.
+    return reading > 0 or job.phase in WAITING_PHASES
+
+
+def _phase(job: Job) -> str:
+    return "" if isinstance(job.phase, Missing) else job.phase
+
+
+def _has_run(job: Job) -> bool:
+    return job.phase == "Running" or usable_start(job) is not None or _usable_reading(job) is not None
+
+
+def _returned(previous: Sighting, job: Job) -> int | None:
+    if _phase(job) not in WAITING_PHASES:
+        return None
+    if previous.phase == "Running":
+        return job.read_at_ms
+    return previous.waiting_since_ms

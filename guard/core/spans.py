@@ -1,0 +1,52 @@
+"""
+Spans of time and exact numbers as people write and read them.
+"""
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+_UNITS_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
+_SPAN = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+
+
+def parse_span(text: str) -> int | None:
+    """
+    Return the milliseconds of a span such as ``90s``, ``15m``, ``24h``, ``7d`` or ``1h30m``; None if it is not one.
+
+    Units stand from the largest to the smallest, each at most once.
+    """
+    found = _SPAN.fullmatch(text)
+    if found is None or not text:
+        return None
+    return sum(int(count) * _UNITS_MS[unit] for count, unit in zip(found.groups(), "dhms", strict=True) if count)
+
+
+def format_span(span_ms: int) -> str:
+    """
+    Return a span in the language of policy files, exact to the millisecond: ``25h``, ``1h0m0.001s``, ``-5m``.
+    """
+    sign, rest = ("-", -span_ms) if span_ms < 0 else ("", span_ms)
+    hours, rest = divmod(rest, HOUR_MS)
+    minutes, rest = divmod(rest, MINUTE_MS)
+    seconds = f"{rest // SECOND_MS}.{rest % SECOND_MS:03d}".rstrip("0").rstrip(".") if rest else ""
+    parts = f"{hours}h" if hours else ""
+    parts += f"{minutes}m" if minutes or (hours and seconds) else ""
+    parts += f"{seconds}s" if seconds else ""
+    return sign + (parts or "0s")
+
+
+def format_number(number: int | Fraction, *, places: int = 2) -> str:
+    """
+    Return a number rounded to *places* decimals, half to even, without trailing zeros.
+    """
+    if isinstance(number, int):
+        return str(number)
+    quotient = Decimal(number.numerator) / Decimal(number.denominator)
+    rounded = quotient.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    return f"{rounded:f}".rstrip("0").rstrip(".")

@@ -1,0 +1,271 @@
+"""
+The small protocols between the cycle and the world.
+
+Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from guard.core.facts import Inventory, Job, JobKey
+from guard.core.plan import Attempt, Finding
+from guard.core.price import PriceBook
+from guard.core.protocol import State
+from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally
+from guard.core.sighting import Sighting
+
+
+class Clock(Protocol):
+    """
+    The one source of time outside the core.
+    """
+
+    def now(self) -> float:
+        """
+        Return the seconds since 1970 (UTC) of this machine, uncorrected.
+        """
+        ...
+
+    def monotonic(self) -> float:
+        """
+        Return seconds that never step.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """
+        Wait for so many seconds of this clock.
+        """
+        ...
+
+    def instant(self, at: float) -> datetime:
+        """
+        Return the real instant (aware, UTC) at which this clock will say *at*, for schedulers that know only real time.
+        """
+        ...
+
+
+class JobSource(Protocol):
+    """
+    Reads the jobs of one target. Raises the ``TargetError`` tree.
+    """
+
+    @property
+    def target(self) -> str:
+        """
+        The name of the target.
+        """
+        ...
+
+    async def walk(self) -> Inventory:
+        """
+        Read every live job of the target.
+        """
+        ...
+
+    async def read(self, job_id: str) -> Job:
+        """
+        Read one job; raises ``JobGone`` if there is none, ``Refused`` if the answer is about another job.
+        """
+        ...
+
+    async def renew(self) -> None:
+        """
+        Get new credentials, once, after ``Unauthorized``.
+        """
+        ...
+
+    def now_ms(self) -> int:
+        """
+        Return service time: this machine's clock corrected by what the service's answers say.
+        """
+        ...
+
+    def offset_s(self) -> float | None:
+        """
+        Return service time minus local time in seconds, or None before the first answer.
+        """
+        ...
+
+    def credentials_tag(self) -> str:
+        """
+        Return a digest that changes with the credentials and does not reveal them.
+        """
+        ...
+
+
+class Terminator(Protocol):
+    """
+    Terminates jobs of one target. A disarmed process holds none.
+    """
+
+    async def terminate(self, job_id: str) -> None:
+        """
+        Send one terminate call, without any repetition; return if it was accepted, else raise the ``TargetError`` tree.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """
+    The durable record. Every method raises ``LedgerUnusable`` if it cannot be read or written.
+
+    What a method wrote is durable when it returns.
+    """
+
+    async def sightings(self, target: str) -> Mapping[JobKey, Sighting]:
+        """
+        Return what is remembered of the jobs of a target.
+        """
+        ...
+
+    async def remember(self, sightings: Sequence[Sighting]) -> None:
+        """
+        Insert or replace the memory of these jobs.
+        """
+        ...
+
+    async def forget(self, target: str, *, before_ms: int) -> None:
+        """
+        Drop the memory of the target's jobs that were last seen before that moment.
+        """
+        ...
+
+    async def record(self, findings: Sequence[Finding], *, at_ms: int) -> Sequence[Finding]:
+        """
+        Record findings, each once per (job, run, policy, reason); return those that are new.
+        """
+        ...
+
+    async def findings(self, *, limit: int = 100) -> Sequence[tuple[int, Finding]]:
+        """
+        Return the newest findings with the moment of recording, newest first.
+        """
+        ...
+
+    async def open_intent(self, draft: Draft, *, at_ms: int, quota: Quota | None) -> Intent | None:
+        """
+        Record an intent if the job has no open one and the quota has room, in one transaction; else return None.
+        """
+        ...
+
+    async def advance(self, number: int, state: State, *, at_ms: int, note: str = "") -> Intent:
+        """
+        Record a step of an open intent: ``sending`` or ``accepted``; the first moment of each is kept.
+        """
+        ...
+
+    async def close(self, number: int, closing: Closing, *, at_ms: int) -> Intent:
+        """
+        Record the outcome of an open intent; closing a closed one raises ``LedgerUnusable``.
+        """
+        ...
+
+    async def open_intents(self) -> Sequence[Intent]:
+        """
+        Return the intents without an outcome, oldest first.
+        """
+        ...
+
+    async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
+        """
+        Return intents, newest first.
+        """
+        ...
+
+    async def steps(self, number: int) -> Sequence[tuple[int, str, str]]:
+        """
+        Return (moment, state or outcome, note) of every step of an intent, in order.
+        """
+        ...
+
+    async def attempts(self) -> Mapping[JobKey, Attempt]:
+        """
+        Return the newest closed intent of every job that has one but no open one; *count* counts those of its run.
+        """
+        ...
+
+    async def used(self, *, since_ms: int) -> int:
+        """
+        Return how many intents count against the limits since that moment: sent ones, and open ones not yet sent.
+        """
+        ...
+
+    async def tallies(self) -> Sequence[Tally]:
+        """
+        Return the totals of all closed intents.
+        """
+        ...
+
+    async def finding_counts(self) -> Mapping[tuple[str, str], int]:
+        """
+        Return how many findings there are by (policy, reason).
+        """
+        ...
+
+    async def pause(self) -> Pause | None:
+        """
+        Return the pause on record, expired or not.
+        """
+        ...
+
+    async def set_pause(self, pause: Pause | None) -> None:
+        """
+        Put a pause on record, or lift it.
+        """
+        ...
+
+
+class Lease(Protocol):
+    """
+    The right of one process to act on a ledger.
+    """
+
+    async def acquire(self) -> None:
+        """
+        Take the lease; raises ``LedgerHeld``, naming the holder, if another process holds it.
+        """
+        ...
+
+    async def renew(self) -> bool:
+        """
+        Beat the heart; False if the lease was lost.
+        """
+        ...
+
+    def held(self) -> bool:
+        """
+        Tell whether the lease is held and its last heartbeat is fresh enough to act on.
+        """
+        ...
+
+    async def release(self) -> None:
+        """
+        Give the lease back.
+        """
+        ...
+
+
+class PriceSource(Protocol):
+    """
+    Gives the operator's prices.
+    """
+
+    def book(self) -> PriceBook | None:
+        """
+        Return the prices in force, or None if there are none.
+        """
+        ...
+
+
+class Notifier(Protocol):
+    """
+    Tells people what was done.
+    """
+
+    async def notify(self, subject: str, text: str) -> None:
+        """
+        Deliver one message.
+        """
+        ...
