@@ -212,7 +212,7 @@ def cost_rate(job: Job, prices: PriceBook | None) -> Fraction | Missing:
 
     Jobs in a dedicated pool cost nothing extra, because the pool is billed whether they run or not.
     """
-    if prices is None or isinstance(job.pool_id, Missing) and job.pool_id is UNREADABLE:
+    if prices is None or (isinstance(job.pool_id, Missing) and job.pool_id is UNREADABLE):
         return UNREADABLE
     if not isinstance(job.pool_id, Missing):
         return prices.pool_rate

@@ -1,0 +1,42 @@
+# Thin on purpose: each target is what a person would type, and the same that CI runs.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN    := $(VENV)/bin/python
+
+.PHONY: demo test lint lock
+
+demo: $(VENV)/.runtime
+	$(RUN) -m guard demo
+
+test: $(VENV)/.dev debian
+	$(MAKE) lint
+	$(RUN) -m pytest --cov --cov-fail-under=100
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	PYTHONPATH=. $(VENV)/bin/lint-imports
+
+# What the tests need from Debian: Prometheus with promtool. Installed when that is allowed, else its tests are skipped.
+.PHONY: debian
+debian:
+	@./.ci/debian || echo "promtool is not installed and could not be: its tests will be skipped"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: locks/runtime.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --require-hashes -r locks/runtime.txt
+	touch $@
+
+$(VENV)/.dev: locks/dev.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --require-hashes -r locks/dev.txt
+	touch $@ $(VENV)/.runtime
+
+# Renews both locks from pyproject.toml; they carry hashes and no index address.
+lock: $(VENV)/.dev
+	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --upgrade --quiet --output-file locks/runtime.txt
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file locks/dev.txt
