@@ -13,11 +13,15 @@ ENDED_BY_ITSELF = frozenset({"Completed", "Failed", "Abnormal"})
 
 class State(enum.StrEnum):
     """
-    The states of an intent in the ledger, in order; only ``closed`` has an outcome.
+    The states of an intent in the ledger; only ``closed`` has an outcome.
+
+    ``sending`` is on record before every call and means that a call may have been carried out. ``denied`` follows it when
+    every call so far was answered with a refusal; another ``sending`` may follow that.
     """
 
     INTENDED = "intended"
     SENDING = "sending"
+    DENIED = "denied"
     ACCEPTED = "accepted"
     CLOSED = "closed"
 

@@ -1,0 +1,54 @@
+"""
+What a confirmed termination saved at most, and what a run has cost.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+
+from guard.core.facts import Growing, Job, Missing
+from guard.core.fields import accumulated
+from guard.core.sighting import usable_start
+from guard.core.spans import HOUR_MS
+
+PLACES = Decimal(1).scaleb(-10)
+
+
+def exact(money: Fraction) -> Decimal:
+    """
+    Return money as a Decimal with ten places, more than any price list has; it is rounded further only when shown.
+    """
+    return (Decimal(money.numerator) / Decimal(money.denominator)).quantize(PLACES)
+
+
+def upper_savings(
+    per_hour: Fraction, running_ms: int | Fraction, *, auto_stop_ms: int | Missing, horizon_ms: int
+) -> Fraction:
+    """
+    Return the most that ending a job now can save: its rate x the time to the horizon or to the job's own ``auto_stop``.
+
+    An unreadable ``auto_stop`` counts as none: the number is an upper bound and must stay one.
+    """
+    left_ms: int | Fraction = horizon_ms
+    if not isinstance(auto_stop_ms, Missing):
+        left_ms = min(horizon_ms, max(0, auto_stop_ms - running_ms))
+    return per_hour * left_ms / HOUR_MS
+
+
+def settle(job: Job, per_hour: Fraction, *, stopped_ms: int, horizon_ms: int) -> tuple[Decimal | None, Decimal]:
+    """
+    Return (cost of the run, upper savings) of a job that was read back after its termination was accepted at *stopped_ms*.
+
+    The running time is the final ``duration``, else the time from ``start_time`` to the accepted call; with neither the cost
+    is unknown, and the upper savings take the run as just begun.
+    """
+    running_ms = _final_running_ms(job, stopped_ms)
+    cost = accumulated(job, Growing(running_ms, stopped_ms, 0), per_hour) if running_ms is not None else None
+    upper = upper_savings(per_hour, running_ms or 0, auto_stop_ms=job.auto_stop_ms, horizon_ms=horizon_ms)
+    return exact(Fraction(cost.value)) if isinstance(cost, Growing) else None, exact(upper)
+
+
+def _final_running_ms(job: Job, stopped_ms: int) -> int | None:
+    if not isinstance(job.duration_ms, Missing) and job.duration_ms > 0:
+        return job.duration_ms
+    start = usable_start(job)
+    return None if start is None else max(0, stopped_ms - start)

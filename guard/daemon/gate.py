@@ -1,0 +1,87 @@
+"""
+The gate: the conditions of the process under which a terminate call may be sent.
+
+Policies, exemptions and limits belong to the decision and to the intent's transaction; what is in here is asked again
+before every single call. Every doubt closes it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard.core.plan import Hold
+from guard.daemon.targets import Target
+from guard.errors import LedgerUnusable
+from guard.ports import Clock, Lease, Ledger
+
+MAX_OFFSET_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """
+    Asks whether a terminate call to a target may be sent now.
+    """
+
+    ledger: Ledger
+    lease: Lease
+    clock: Clock
+    pause_file: Path | None = None
+
+    async def closed(self, target: Target) -> Hold | None:
+        """
+        Return what closes the gate for a target, or None if it is open.
+        """
+        hold = await self.closed_for_all()
+        if target.terminator is None:
+            return Hold(reason="disarmed", text="the guard is disarmed (setting armed: false)")
+        return hold or clock_hold(target)
+
+    async def closed_for_all(self) -> Hold | None:
+        """
+        Return what closes the gate for every target: a pause, a lost lease, or a ledger that cannot be read.
+        """
+        if not self.lease.held():
+            return Hold(reason="lease", text="this process does not hold the ledger")
+        return await self.paused()
+
+    async def paused(self) -> Hold | None:
+        """
+        Return the pause in force, by file or by ledger.
+        """
+        if self.pause_file is not None:
+            # A pause file that cannot be looked at may be there.
+            found = _exists(self.pause_file)
+            if found is None:
+                return Hold(reason="paused", text=f"pause file {self.pause_file} cannot be looked at")
+            if found:
+                return Hold(reason="paused", text=f"pause file {self.pause_file} exists")
+        try:
+            pause = await self.ledger.pause()
+        except LedgerUnusable as error:
+            return Hold(reason="ledger", text=str(error))
+        if pause is not None and pause.holds(int(self.clock.now() * 1000)):
+            return Hold(reason="paused", text=f"paused by {pause.by or 'somebody'}: {pause.reason}")
+        return None
+
+
+def clock_hold(target: Target) -> Hold | None:
+    """
+    Return a hold if this machine's clock and the target's differ by more than 2 minutes, or the difference is unknown.
+    """
+    offset = target.source.offset_s()
+    if offset is None:
+        return Hold(reason="clock", text="the service's clock is not known yet")
+    if abs(offset) > MAX_OFFSET_S:
+        return Hold(reason="clock", text=f"this machine's clock differs from the service's by {offset:.0f} s; set it right")
+    return None
+
+
+def _exists(path: Path) -> bool | None:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return True

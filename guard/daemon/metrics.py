@@ -1,0 +1,282 @@
+"""
+The Prometheus metrics, all of them, under the names that dashboards and alerts rely on.
+
+Label sets are closed: never a job, never a user. Known label sets start at 0; counters that the ledger backs are seeded
+from it, so a restart does not lower them.
+"""
+
+from collections import Counter as Count
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from guard.core.decide import Decision
+from guard.core.facts import Inventory, Job, Missing, Resource
+from guard.core.fields import cards_of
+from guard.core.plan import Finding
+from guard.core.policy import PolicySet
+from guard.core.price import PriceBook
+from guard.core.protocol import Outcome
+from guard.core.records import Intent, Tally
+from guard.core.verdict import Verdict
+
+PREFIX = "costguard"
+MAX_BILLING_CODES = 100
+LATENESS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+CONFIRM_BUCKETS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+SCAN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+SCAN_OUTCOMES = ("complete", "incomplete", "failed")
+HOLD_REASONS = (
+    "disarmed",
+    "paused",
+    "lease",
+    "ledger",
+    "clock",
+    "stale_inventory",
+    "limit",
+    "exempt",
+    "not_terminable",
+    "retry_later",
+)
+
+
+class Metrics:
+    """
+    The metrics of one process, in a registry of their own.
+    """
+
+    def __init__(self, *, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._shown: dict[tuple[Gauge, str], set[str]] = {}
+        self._unpriced: dict[str, Count[str]] = {}
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, namespace=PREFIX, registry=self.registry)
+
+        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
+            return Histogram(name, text, labels, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+        self.build_info = gauge("build_info", "Always 1; the version of the guard.", "version")
+        self.build_info.labels(version).set(1)
+        self.armed = gauge("armed", "1 if this process may terminate jobs.")
+        self.paused = gauge("paused", "1 while a pause holds every termination back.")
+        self.policy_info = gauge("policy_info", "Always 1; a policy in force.", "policy", "mode", "digest")
+        self.reload_ok = gauge("config_last_reload_successful", "1 if the newest policy files were taken.")
+        self.reload_at = gauge("config_last_reload_success_timestamp_seconds", "When policies were last taken.")
+        self.scans = counter("scans", "Walks over a target.", "target", "outcome")
+        self.scan_seconds = histogram("scan_duration_seconds", "Seconds that a walk took.", ["target"], SCAN_BUCKETS)
+        self.walked_at = gauge("last_complete_walk_timestamp_seconds", "End of the last complete walk.", "target")
+        self.jobs = gauge("jobs", "Live jobs at the last walk.", "target", "phase")
+        self.cards = gauge("cards", "Accelerators of Running jobs at the last walk.", "target", "billing_code")
+        self.unreadable = gauge("unreadable_jobs", "Items without a usable identity at the last walk.", "target")
+        self.users = gauge("users_seen", "Distinct users at the last walk.", "target")
+        self.offset = gauge("clock_offset_seconds", "Service time minus local time.", "target")
+        self.disputed = gauge("clock_disputed_jobs", "Jobs whose clocks differ by over 2 minutes.", "target")
+        self.verdicts = gauge("verdicts", "Jobs by verdict at the last decision.", "policy", "verdict")
+        self.held = gauge("held_back_jobs", "Jobs held back at the last plan.", "policy", "reason")
+        self.exempt_unknown = gauge("exempt_by_unknown_jobs", "Jobs spared by an unreadable fact alone.", "exemption")
+        self.terminations = counter("terminations", "Closed intents by outcome.", "target", "policy", "outcome")
+        self.potential = counter("potential_terminations", "Matches that led to no call.", "policy", "reason")
+        self.lateness = histogram(
+            "termination_lateness_seconds", "Seconds from due to the accepted call.", ["target"], LATENESS_BUCKETS
+        )
+        self.confirm_seconds = histogram(
+            "termination_confirm_seconds", "Seconds from the accepted call to its confirmation.", [], CONFIRM_BUCKETS
+        )
+        self.cards_released = counter("cards_released", "Cards freed by confirmed terminations.", "target", "policy")
+        self.limit_used = gauge("limit_used_ratio", "Used share of a limit of terminations.", "limit")
+        self.savings_upper = counter(
+            "savings_upper", "Upper bound of the savings of confirmed terminations.", "target", "policy", "currency"
+        )
+        self.spend_rate = gauge("spend_rate_per_hour", "Cost per hour of the Running jobs.", "target", "currency")
+        self.unpriced = gauge("unpriced_jobs", "Running jobs without a price.", "billing_code")
+        self.api_requests = counter("api_requests", "Calls to the service.", "operation", "code")
+        self.api_seconds = histogram("api_request_duration_seconds", "Seconds per call.", ["operation"], SCAN_BUCKETS)
+        self.api_throttled = counter("api_throttled", "Calls that the service throttled.", "operation")
+        self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
+        self.oldest_intent = gauge(
+            "ledger_oldest_open_intent_timestamp_seconds", "Creation of the oldest open intent; 0 if there is none."
+        )
+        self.credentials_expiry = gauge(
+            "credentials_expiry_timestamp_seconds", "When the credentials end; 0 if they do not.", "target"
+        )
+        self.scheduler_events = counter("scheduler_events", "Events of the scheduler.", "event")
+        self.leader = gauge("leader", "1 if this process acts on the target.", "target")
+
+    def start(self, targets: Iterable[str]) -> None:
+        """
+        Put every known label set at 0.
+        """
+        for target in targets:
+            for outcome in SCAN_OUTCOMES:
+                self.scans.labels(target, outcome)
+            self.scan_seconds.labels(target)
+            self.lateness.labels(target)
+            for one in (self.walked_at, self.unreadable, self.users, self.offset, self.disputed, self.leader):
+                one.labels(target)
+            self.credentials_expiry.labels(target).set(0)
+        for event in ("error", "missed", "max_instances"):
+            self.scheduler_events.labels(event)
+        for operation in ("list", "show", "terminate"):
+            self.api_seconds.labels(operation)
+            self.api_throttled.labels(operation)
+
+    def seed(self, tallies: Sequence[Tally], findings: Mapping[tuple[str, str], int]) -> None:
+        """
+        Bring the counters to what the ledger has on record.
+        """
+        for tally in tallies:
+            self.terminations.labels(tally.target, tally.policy, tally.outcome.value).inc(tally.count)
+            if tally.outcome is Outcome.CONFIRMED:
+                self.cards_released.labels(tally.target, tally.policy).inc(tally.cards)
+                if tally.currency:
+                    upper = self.savings_upper.labels(tally.target, tally.policy, tally.currency)
+                    upper.inc(float(tally.savings_upper))
+        for (policy, reason), count in findings.items():
+            self.potential.labels(policy, reason).inc(count)
+
+    def took_policies(self, policies: PolicySet, targets: Iterable[str], *, at: float) -> None:
+        """
+        Show the policies in force; gauges of policies that went go with them.
+        """
+        for one in (self.policy_info, self.verdicts, self.held, self.exempt_unknown):
+            one.clear()
+        for policy in policies.policies:
+            self.policy_info.labels(policy.name, policy.mode.value, policy.digest).set(1)
+            for verdict in Verdict:
+                self.verdicts.labels(policy.name, verdict.name)
+            for reason in HOLD_REASONS:
+                self.held.labels(policy.name, reason)
+            for reason in ("observe", *HOLD_REASONS):
+                self.potential.labels(policy.name, reason)
+            for target in targets:
+                for outcome in OUTCOMES:
+                    self.terminations.labels(target, policy.name, outcome)
+                self.cards_released.labels(target, policy.name)
+        for exemption in policies.exemptions:
+            self.exempt_unknown.labels(exemption.name)
+        self.reload_ok.set(1)
+        self.reload_at.set(at)
+
+    def walked(self, inventory: Inventory) -> None:
+        """
+        Show what a walk read.
+        """
+        target = inventory.target
+        self.scans.labels(target, "complete" if inventory.complete else "incomplete").inc()
+        self.scan_seconds.labels(target).observe((inventory.finished_at_ms - inventory.started_at_ms) / 1000)
+        self.unreadable.labels(target).set(inventory.unreadable)
+        if not inventory.complete:
+            return
+        self.walked_at.labels(target).set(inventory.finished_at_ms / 1000)
+        users = {job.user for job in inventory.jobs if not isinstance(job.user, Missing)}
+        self.users.labels(target).set(len(users))
+        self._show(self.jobs, target, Count(_phase(job) for job in inventory.jobs))
+        cards: Count[str] = Count()
+        for job in inventory.jobs:
+            for resource in job.resources if job.phase == "Running" else ():
+                count = cards_of(resource)
+                code = resource.billing_code
+                cards["unreadable" if isinstance(code, Missing) else code] += 0 if isinstance(count, Missing) else count
+        self._show(self.cards, target, _capped(cards))
+
+    def _show(self, gauge: Gauge, target: str, values: Mapping[str, float]) -> None:
+        """
+        Replace the series of a target; those that are no longer there go.
+        """
+        for name in self._shown.get((gauge, target), set()) - set(values):
+            gauge.remove(target, name)
+        self._shown[gauge, target] = set(values)
+        for name, value in values.items():
+            gauge.labels(target, name).set(value)
+
+    def decided(self, policies: PolicySet, decisions: Sequence[Decision]) -> None:
+        """
+        Show the verdicts of the newest decisions on all jobs.
+        """
+        verdicts = Count((one.policy.name, one.verdict) for each in decisions for one in each.judgements)
+        for policy in policies.policies:
+            for verdict in Verdict:
+                self.verdicts.labels(policy.name, verdict.name).set(verdicts[policy.name, verdict])
+        doubts = Count(
+            spared.exemption.name
+            for each in decisions
+            if each.terminating and all(one.verdict is Verdict.UNKNOWN for one in each.spared)
+            for spared in each.spared
+        )
+        for exemption in policies.exemptions:
+            self.exempt_unknown.labels(exemption.name).set(doubts[exemption.name])
+
+    def held_back(self, policies: PolicySet, held: Iterable[Finding]) -> None:
+        """
+        Show which jobs are held back now.
+        """
+        counts = Count((one.policy, one.reason) for one in held)
+        for policy in policies.policies:
+            for reason in HOLD_REASONS:
+                self.held.labels(policy.name, reason).set(counts[policy.name, reason])
+
+    def spending(self, target: str, decisions: Sequence[Decision], prices: PriceBook | None) -> None:
+        """
+        Show what the Running jobs of a target cost per hour, and of how many that is unknown.
+        """
+        running = [one for one in decisions if one.job.phase == "Running"]
+        if prices is not None:
+            rate = sum((Fraction(one.cost_per_hour) for one in running if one.cost_per_hour), Fraction(0))
+            self.spend_rate.labels(target, prices.currency).set(float(rate))
+        codes = Count(
+            "unreadable" if isinstance(one.billing_code, Missing) else one.billing_code
+            for each in running
+            if not each.cost_per_hour
+            for one in each.job.resources or (Resource(),)
+        )
+        self._unpriced[target] = codes
+        self.unpriced.clear()
+        for code, count in _capped(sum(self._unpriced.values(), Count())).items():
+            self.unpriced.labels(code).set(count)
+
+    def accepted(self, intent: Intent) -> None:
+        """
+        Count an accepted terminate call.
+        """
+        if intent.lateness_ms is not None:
+            self.lateness.labels(intent.draft.target).observe(intent.lateness_ms / 1000)
+
+    def closed(self, intent: Intent) -> None:
+        """
+        Count an outcome; cards and savings only of confirmed terminations.
+        """
+        draft = intent.draft
+        assert intent.outcome is not None  # noqa: S101 - the ledger returns closed intents from close()
+        self.terminations.labels(draft.target, draft.policy, intent.outcome.value).inc()
+        if intent.outcome is not Outcome.CONFIRMED:
+            return
+        self.cards_released.labels(draft.target, draft.policy).inc(draft.cards or 0)
+        if intent.savings_upper is not None:
+            self.savings_upper.labels(draft.target, draft.policy, draft.currency).inc(float(intent.savings_upper))
+        if intent.closed_ms is not None and intent.accepted_ms is not None:
+            self.confirm_seconds.observe(max(0, intent.closed_ms - intent.accepted_ms) / 1000)
+
+    def called(self, operation: str, code: str, seconds: float) -> None:
+        """
+        Count one call to the service.
+        """
+        self.api_requests.labels(operation, code).inc()
+        self.api_seconds.labels(operation).observe(seconds)
+        if code == "429":
+            self.api_throttled.labels(operation).inc()
+
+
+def _phase(job: Job) -> str:
+    return "unreadable" if isinstance(job.phase, Missing) else job.phase
+
+
+def _capped(counts: Count[str]) -> Mapping[str, float]:
+    kept = dict(counts.most_common(MAX_BILLING_CODES))
+    rest = sum(counts.values()) - sum(kept.values())
+    return {**kept, "other": rest} if len(counts) > MAX_BILLING_CODES else kept
