@@ -27,6 +27,7 @@ from guard.simulator.log import CallEntry, CallLog
 from guard.simulator.world import World
 
 Act = Callable[[World, Call], Answer]
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 
@@ -50,7 +51,7 @@ def create_app(world: World, log: CallLog) -> Starlette:
             ("GET", "/openstack/latest/securitykey", "securitykey", identity.security_key),
         )
     ]
-    everything_else = Route("/{path:path}", gateway.endpoint("unknown", _no_such_api))
+    everything_else = Route("/{path:path}", gateway.endpoint("unknown", _no_such_api), methods=_METHODS)
     return Starlette(
         routes=[*_controls(world, log), *calls, everything_else],
         middleware=[Middleware(_Stamps, world=world)],
@@ -139,8 +140,7 @@ def _controls(world: World, log: CallLog) -> list[BaseRoute]:
     async def knobs(request: Request) -> ASGIApp:
         if request.method == "PUT":
             try:
-                changes = json.loads(await request.body())
-                world.knobs = changed(world.knobs, changes if isinstance(changes, dict) else {"a list": changes})
+                world.knobs = changed(world.knobs, json.loads(await request.body()))
             except ValueError as error:
                 return answer({"error": str(error)}, status=400).sent()
         return JSONResponse(dataclasses.asdict(world.knobs))

@@ -88,10 +88,12 @@ class Knobs:
             raise ValueError("terminate_fails_rate and finishes_while_terminating_rate add up to more than 1")
 
 
-def changed(knobs: Knobs, changes: Mapping[str, Any]) -> Knobs:
+def changed(knobs: Knobs, changes: Any) -> Knobs:
     """
     Return *knobs* with *changes*, which are as JSON gives them; raise ValueError if one is no knob or cannot be its value.
     """
+    if not isinstance(changes, dict):
+        raise ValueError(f"knobs are a JSON object, not {changes!r}")
     unknown = changes.keys() - {each.name for each in fields(Knobs)}
     if unknown:
         raise ValueError(f"no such knob: {', '.join(sorted(unknown))}")
