@@ -1,8 +1,8 @@
 """
 One answer of the service before it is put on the wire, the error bodies, and how an answer or a dropped connection is sent.
 
-A server that hosts the app puts a function into ``scope["extensions"][DROP]`` that drops the connection: with a reset if its
-argument is true, else by closing it after what was sent. ASGI itself has no way to say this.
+A server that hosts the app puts a function into ``scope["extensions"][DROP]`` that drops the connection: called with "reset"
+by a reset, with "truncated" by closing it after what was sent. ASGI itself has no way to say this.
 """
 
 import json
@@ -61,7 +61,7 @@ class Answer:
             headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % (len(self.body) + 1))]
             await send({"type": "http.response.start", "status": self.status, "headers": headers})
             await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
-        scope["extensions"][DROP](self.delivery == "reset")
+        scope["extensions"][DROP](self.delivery)
 
 
 def answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

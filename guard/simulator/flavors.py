@@ -1,7 +1,8 @@
 """
 The flavors on offer, as data: rows that public documents and the vendor's examples name, with their billing codes.
 
-Where *known* is false the flavor is public but its billing code is not, and the code here is made up. Prices are no part of this: the service's answers hold none.
+Where *known* is false the flavor is public but its billing code is not, and the code here is made up. Prices are no part
+of this: the service's answers hold none.
 """
 
 from collections.abc import Mapping

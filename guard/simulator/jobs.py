@@ -152,16 +152,16 @@ def _status(job: SimJob, knobs: Knobs, now_ms: int) -> dict[str, Any]:
     return {
         "phase": phase,
         "secondary_phase": secondary,
-        "duration": _duration(job, knobs, until_ms, running=phase == "Running") if started else 0,
+        "duration": _duration(job, knobs, until_ms, live=job.ended(now_ms) is None) if started else 0,
         "start_time": shown_start,
         "node_count_metrics": [[shown_start, job.node_count]] if started else None,
         "tasks": [f"{role}-{index}" for role, count in roles for index in range(count)],
     }
 
 
-def _duration(job: SimJob, knobs: Knobs, until_ms: int, *, running: bool) -> int:
+def _duration(job: SimJob, knobs: Knobs, until_ms: int, *, live: bool) -> int:
     elapsed = until_ms - (job.start_time_ms or 0)
-    if not running or knobs.duration == "ticks":
+    if not live or knobs.duration == "ticks":
         return elapsed
     if knobs.duration == "still":
         if job.first_duration_ms is None:

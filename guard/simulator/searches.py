@@ -15,6 +15,7 @@ from guard.simulator.world import World
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 50
+MAX_OFFSET = 2**31 - 1
 MAX_FILTERS = 20
 MAX_VALUES = 10
 MAX_WINDOW = timedelta(days=31)
@@ -51,13 +52,13 @@ def search(world: World, body: bytes) -> Answer:
     try:
         asked = _body(body)
         limit = _whole(asked, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        offset = _whole(asked, "offset", 0, 0, None)
+        offset = _whole(asked, "offset", 0, 0, MAX_OFFSET)
         order, workspace = asked.get("order", "desc"), asked.get("workspace_id", "0")
         if asked.get("sort_by", "create_time") != "create_time":
             raise Refused("2790", f"Unsupported sort by ({asked['sort_by']}).")
         if order not in ("asc", "desc"):
             raise Refused("2764", f"Query parameter error (order {order!r}).")
-        if workspace not in world.site.workspaces:
+        if not isinstance(workspace, str) or workspace not in world.site.workspaces:
             raise Refused("2891", f"The workspace {workspace!r} does not exist.")
         tests = _tests(asked.get("filters") or [], world.knobs)
     except Refused as refused:
@@ -82,9 +83,9 @@ def _body(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def _whole(asked: dict[str, Any], name: str, default: int, least: int, most: int | None) -> int:
+def _whole(asked: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
     value = asked.get(name, default)
-    if type(value) is not int or value < least or (most is not None and value > most):
+    if type(value) is not int or not least <= value <= most:
         raise Refused("2764", f"Query parameter error ({name} {value!r}).")
     return value
 

@@ -35,17 +35,19 @@ class DroppableProtocol(H11Protocol):
             try:
                 await hosted({**scope, "extensions": {DROP: self.drop}}, receive, send)
             except asyncio.CancelledError:
-                self.drop(True)
+                self.drop("reset")
 
         self.app = app
 
-    def drop(self, reset: bool) -> None:
+    def drop(self, delivery: str) -> None:
         """
-        Close the connection without completing the answer: after what was written, or with a TCP reset.
+        Close the connection without completing the answer: with a TCP reset for "reset", else after what was written.
         """
         if self.cycle is not None:
             self.cycle.disconnected = True
-        if reset:
+        if self.transport.is_closing():
+            return
+        if delivery == "reset":
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.transport.abort()
         else:

@@ -33,7 +33,7 @@ class LoopbackTransport(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout("the simulated service has not answered", request=request)
         call.result()
         if exchange.dropped is not None:
-            kind = httpx.ReadError if exchange.dropped else httpx.RemoteProtocolError
+            kind = httpx.ReadError if exchange.dropped == "reset" else httpx.RemoteProtocolError
             raise kind("the simulated service dropped the connection", request=request)
         return httpx.Response(exchange.status, headers=exchange.headers, content=exchange.content, request=request)
 
@@ -64,7 +64,7 @@ class _Exchange:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.content = b""
-        self.dropped: bool | None = None
+        self.dropped: str | None = None
 
     async def receive(self) -> Message:
         return {"type": "http.request", "body": self._body, "more_body": False}
@@ -75,5 +75,5 @@ class _Exchange:
         else:
             self.content += message.get("body", b"")
 
-    def drop(self, reset: bool) -> None:
-        self.dropped = reset
+    def drop(self, delivery: str) -> None:
+        self.dropped = delivery

@@ -91,6 +91,23 @@ def test_a_client_that_gives_up_does_not_stop_the_termination():
     assert log.accepted_terminations() == ["job-1"]
 
 
+@pytest.mark.parametrize("kind", ["reset_before", "slow"])
+def test_dropping_a_connection_that_is_gone(kind, caplog):
+    """
+    A client that has left already makes a later drop, or the server's end, no error.
+    """
+    world = world_of(running(), latency_seconds=0.1, faults=(Fault(operation="show", kind=kind, seconds=0.2),))
+
+    async def talk():
+        async with client_of(world) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get(f"{V2}/training-jobs/job-1", timeout=0.02)
+            await asyncio.sleep(0.15)
+
+    asyncio.run(talk())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_closing_drops_calls_under_way(caplog):
     """
     Closing does not wait for a slow call, and its port is free afterwards.
