@@ -1,0 +1,59 @@
+"""
+The errors of one policy file, gathered while it is read, with what makes them easy to mend.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from guard.core.yamltext import Mark, Problem
+from guard.errors import Diagnostic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """
+    Where errors are put down: for one *file* and, inside it, one *policy*.
+
+    Of a place at which the YAML itself is wrong nothing more is said: what stands there is not what its author meant.
+    """
+
+    file: str
+    policy: str | None = None
+    found: list[Diagnostic] = field(default_factory=list)
+    silent: frozenset[Mark] = frozenset()
+
+    @classmethod
+    def of_file(cls, file: str, problems: Iterable[Problem]) -> "Findings":
+        """
+        Return the findings of a file that begin with the problems of its YAML.
+        """
+        marked = tuple(problems)
+        findings = cls(file=file)
+        for problem in marked:
+            findings.add(problem.mark, problem.message)
+        return replace(findings, silent=frozenset(problem.mark for problem in marked))
+
+    def named(self, policy: str) -> "Findings":
+        """
+        Return the same findings, to be added to under the name of a policy or an exemption.
+        """
+        return replace(self, policy=policy)
+
+    def add(self, mark: Mark, message: str) -> None:
+        """
+        Put down one error.
+        """
+        if mark not in self.silent:
+            self.found.append(
+                Diagnostic(file=self.file, line=mark.line, column=mark.column, message=message, policy=self.policy)
+            )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """
+    Return `` (did you mean x?)`` if one of the known words is close to *word*, else nothing.
+    """
+    # A long word is no slip of the keyboard, and to compare thousands of them would take minutes.
+    close = difflib.get_close_matches(word, known, n=1) if len(word) <= 40 else []
+    return f" (did you mean {close[0]}?)" if close else ""

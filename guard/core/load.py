@@ -1,0 +1,204 @@
+"""
+Policy files into the set of policies: one loader for every path that takes policies.
+
+Pure: the caller has read the files (``guard.policyfiles``). All errors of all files are gathered before any is raised.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from guard.core.clauses import read_exemption_match, read_policy_match
+from guard.core.findings import Findings, did_you_mean
+from guard.core.policy import Act, All, Exemption, Mode, Policy, PolicySet
+from guard.core.until import parse_until
+from guard.core.yamlnode import Kind, Listing, Mapping, Node, Scalar, brief, describe, read_yaml
+from guard.errors import PolicyErrors
+
+POLICY_KEYS = ("name", "description", "mode", "match", "action")
+MODES = tuple(mode.value for mode in Mode)
+ACTIONS = tuple(act.value for act in Act)
+EXEMPTION_KEYS = ("name", "match", "reason", "owner", "until")
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_NAME_LENGTH = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """
+    What was read so far: the set, and the place of every name, by section.
+    """
+
+    zone: tzinfo
+    policies: list[Policy] = field(default_factory=list)
+    exemptions: list[Exemption] = field(default_factory=list)
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def load(files: Sequence[tuple[str, bytes]], *, zone: tzinfo) -> PolicySet:
+    """
+    Return the policies and exemptions of *files*: pairs of name and content, in the order in which policies count.
+
+    *zone* is where the bare dates of exemptions end. Raises PolicyErrors with every error of every file.
+    """
+    taken = _Taken(zone=zone)
+    found = []
+    for name, content in files:
+        document = read_yaml(content)
+        findings = Findings.of_file(name, document.problems)
+        if document.root is not None:
+            _read_file(document.root, taken, findings)
+        found += sorted(findings.found, key=lambda one: (one.line, one.column))
+    if found:
+        raise PolicyErrors(found)
+    return PolicySet(policies=tuple(taken.policies), exemptions=tuple(taken.exemptions))
+
+
+def digest_of(files: Sequence[tuple[str, bytes]]) -> str:
+    """
+    Return the SHA-256, in hex, of names and contents: equal only if nothing about the files changed.
+    """
+    digest = hashlib.sha256()
+    for name, content in files:
+        encoded = name.encode(errors="surrogateescape")
+        digest.update(b"%d %d " % (len(encoded), len(content)) + encoded + content)
+    return digest.hexdigest()
+
+
+def _read_file(root: Node, taken: _Taken, findings: Findings) -> None:
+    expected = "expected a mapping with 'policies' or 'exemptions'"
+    if not isinstance(root, Mapping):
+        findings.add(root.mark, f"{expected}, got {describe(root)}")
+        return
+    sections = _values(root, ("policies", "exemptions"), findings)
+    if not root.entries:
+        findings.add(root.mark, f"{expected}, got an empty mapping")
+    for node in _items(sections.get("policies"), "policies", findings):
+        _read_policy(node, taken, findings)
+    for node in _items(sections.get("exemptions"), "exemptions", findings):
+        _read_exemption(node, taken, findings)
+
+
+def _items(node: Node | None, section: str, findings: Findings) -> list[Mapping]:
+    if node is None:
+        return []
+    if not isinstance(node, Listing):
+        findings.add(node.mark, f"{section}: expected a list, got {describe(node)}")
+        return []
+    items = []
+    for item in node.items:
+        if isinstance(item, Mapping):
+            items.append(item)
+        else:
+            findings.add(item.mark, f"{section}: expected a mapping, got {describe(item)}")
+    return items
+
+
+def _read_policy(node: Mapping, taken: _Taken, findings: Findings) -> None:
+    # With any error the set is never returned, so what is wrong may be filled with anything.
+    name, findings = _name(node, "policy", taken, findings)
+    values = _values(node, POLICY_KEYS, findings, required=("name", "match"))
+    taken.policies.append(
+        Policy(
+            name=name,
+            clause=read_policy_match(values["match"], findings) if "match" in values else All(()),
+            mode=Mode(_choice("mode", MODES, values, findings) or Mode.OBSERVE),
+            action=Act(_choice("action", ACTIONS, values, findings) or Act.TERMINATE),
+            description=_text("description", values, findings),
+            place=f"{findings.file}:{node.mark.line}",
+        )
+    )
+
+
+def _read_exemption(node: Mapping, taken: _Taken, findings: Findings) -> None:
+    name, findings = _name(node, "exemption", taken, findings)
+    values = _values(node, EXEMPTION_KEYS, findings, required=EXEMPTION_KEYS)
+    taken.exemptions.append(
+        Exemption(
+            name=name,
+            clause=read_exemption_match(values["match"], findings) if "match" in values else All(()),
+            reason=_text("reason", values, findings, filled=True),
+            owner=_text("owner", values, findings, filled=True),
+            until_ms=_until(values, taken.zone, findings),
+            place=f"{findings.file}:{node.mark.line}",
+        )
+    )
+
+
+def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tuple[str, Findings]:
+    """
+    Return the name of a policy or an exemption, and the findings to go on with: those under its name, if it has one.
+    """
+    value = next((value for key, value in node.entries if key.text == "name"), None)
+    if value is None:
+        return "", findings
+    name = _text("name", {"name": value}, findings)
+    if not isinstance(value, Scalar) or value.kind is not Kind.TEXT:
+        return "", findings
+    if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
+        wanted = f"at most {_NAME_LENGTH} small letters, digits and inner hyphens"
+        findings.add(value.mark, f"name: expected {wanted}, got {brief(name)}")
+        return "", findings
+    findings = findings.named(name)
+    first = taken.names.get((section, name))
+    if first is None:
+        taken.names[section, name] = f"{findings.file}:{value.mark.line}"
+    else:
+        findings.add(value.mark, f"name: another {section} has the name {name!r}, at {first}")
+    return name, findings
+
+
+def _values(node: Mapping, known: Sequence[str], findings: Findings, *, required: Sequence[str] = ()) -> dict[str, Node]:
+    values = {}
+    for key, value in node.entries:
+        if key.text in known:
+            values[key.text] = value
+        else:
+            hint = did_you_mean(key.text, known)
+            findings.add(key.mark, f"unknown key {brief(key.text)}{hint}; expected one of {', '.join(known)}")
+    for word in required:
+        if word not in values:
+            findings.add(node.mark, f"the required key {word!r} is missing")
+    return values
+
+
+def _text(key: str, values: Dictionary[str, Node], findings: Findings, *, filled: bool = False) -> str:
+    """
+    Return the text under a key, or nothing if it is missing or no text; with *filled* an empty one is an error.
+    """
+    node = values.get(key)
+    if node is None:
+        return ""
+    if not isinstance(node, Scalar) or node.kind is not Kind.TEXT:
+        hint = "; put it in quotes" if isinstance(node, Scalar) and node.kind is not Kind.NOTHING else ""
+        findings.add(node.mark, f"{key}: expected text, got {describe(node)}{hint}")
+        return ""
+    if filled and not node.text.strip():
+        findings.add(node.mark, f"{key}: expected some text, got {brief(node.text)}")
+    return node.text
+
+
+def _choice(key: str, known: Sequence[str], values: Dictionary[str, Node], findings: Findings) -> str:
+    text = _text(key, values, findings)
+    node = values.get(key)
+    if node is None or text in known:
+        return text
+    if isinstance(node, Scalar) and node.kind is Kind.TEXT:
+        hint = did_you_mean(text, known)
+        findings.add(node.mark, f"{key}: expected {' or '.join(known)}, got {brief(text)}{hint}")
+    return ""
+
+
+def _until(values: Dictionary[str, Node], zone: tzinfo, findings: Findings) -> int:
+    text = _text("until", values, findings, filled=True)
+    if not text.strip():
+        return 0
+    try:
+        return parse_until(text, zone=zone)
+    except ValueError as wrong:
+        findings.add(values["until"].mark, f"until: {wrong}, got {brief(text)}")
+        return 0

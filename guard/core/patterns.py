@@ -1,0 +1,66 @@
+"""
+Globs and regular expressions of policy files, both compiled to RE2: linear in the text, whatever the expression.
+"""
+
+import re2
+
+from guard.core.policy import Pattern
+
+MAX_MEMORY_BYTES = 1 << 20
+
+
+def regex(text: str) -> Pattern:
+    """
+    Compile an RE2 expression, which must fit the whole text; raises ValueError with what is wrong in it.
+    """
+    return Pattern(text, _compile(text))
+
+
+def glob(text: str) -> Pattern:
+    """
+    Compile a glob: `*` any text, `?` one character, `[abc]`, `[a-z]`, `[!abc]`; raises ValueError with what is wrong in it.
+
+    A backslash stands for itself; `[*]` is a literal star.
+    """
+    parts: list[str] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        at += 1
+        if char == "[":
+            # A bracket right after the opening is a member, not the end, as in every shell.
+            begin = at + 1 if text.startswith("!", at) else at
+            end = text.find("]", begin + 1)
+            if end < 0:
+                raise ValueError("the '[' is never closed; write [[] for a bracket itself")
+            parts.append(_one_of(text[begin:end], inverted=begin > at))
+            at = end + 1
+        elif char == "*":
+            parts.append(".*" if parts[-1:] != [".*"] else "")
+        else:
+            parts.append("." if char == "?" else re2.escape(char))
+    return Pattern(text, _compile("".join(parts)))
+
+
+def _one_of(members: str, *, inverted: bool) -> str:
+    ranges = []
+    at = 0
+    while at < len(members):
+        last = at + 2 if members[at + 1 : at + 2] == "-" and at + 2 < len(members) else at
+        if members[last] < members[at]:
+            raise ValueError(f"the range {members[at : last + 1]!r} runs backwards")
+        ranges.append(f"\\x{{{ord(members[at]):x}}}-\\x{{{ord(members[last]):x}}}")
+        at = last + 1
+    return f"[{'^' if inverted else ''}{''.join(ranges)}]"
+
+
+def _compile(expression: str) -> object:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MAX_MEMORY_BYTES
+    options.dot_nl = True
+    try:
+        return re2.compile(expression, options)
+    except re2.error as wrong:
+        said = wrong.args[0]
+        raise ValueError(said.decode(errors="replace") if isinstance(said, bytes) else str(said)) from wrong
