@@ -1,0 +1,106 @@
+"""
+Everything that differs between one database and another: URLs, connections, transactions, and inserts that may collide.
+
+The rest of the package writes SQL that every database understands. PostgreSQL is added here: its engine, its ``insert``
+(the same calls), and an advisory lock at the start of a write, which gives the limits' window one writer at a time as
+``BEGIN IMMEDIATE`` does.
+"""
+
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from guard.errors import LedgerUnusable
+
+__all__ = ["Insert", "insert", "make_engine", "parse", "place", "redacted", "writing"]
+
+BUSY_TIMEOUT_S = 5.0
+_WRITES = "ledger_writes"
+_DRIVERS = {"sqlite", "sqlite+aiosqlite"}
+_IN_MEMORY = {None, "", ":memory:"}
+
+
+def parse(url: str) -> sa.URL:
+    """
+    Read the ledger's URL; raises ``LedgerUnusable`` if this version has no ledger of that kind.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as e:
+        # The text may hold a password and its place in it is unknown, so it is not repeated.
+        raise LedgerUnusable("the ledger's address is not a URL: expected one like sqlite:///guard.db") from e
+    if parsed.drivername not in _DRIVERS:
+        raise LedgerUnusable(
+            f"ledger {redacted(parsed)}: this version keeps ledgers in SQLite only, like sqlite:///guard.db"
+        )
+    if parsed.query or parsed.host:
+        raise LedgerUnusable(f"ledger {redacted(parsed)}: expected sqlite:/// and a path, without host and parameters")
+    return parsed
+
+
+def redacted(url: sa.URL) -> str:
+    """
+    Return the URL without anything secret: no password and no parameters.
+    """
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def place(url: sa.URL) -> Path | None:
+    """
+    Return the file of an embedded ledger, or None if it has none.
+    """
+    return None if url.database in _IN_MEMORY else Path(url.database or "").absolute()
+
+
+def make_engine(url: sa.URL, *, read_only: bool = False) -> AsyncEngine:
+    """
+    Return an engine on the ledger; nothing is opened before its first use.
+    """
+    path = place(url)
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "isolation_level": None}}
+    if path is None:
+        # One connection is the whole database. A pool of one makes users wait for each other, which a shared one does not.
+        driver = sa.URL.create("sqlite+aiosqlite", database=":memory:")
+        options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+    else:
+        mode = "ro" if read_only else "rwc"
+        name = f"file:{urllib.parse.quote(str(path))}"
+        driver = sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"})
+    engine = create_async_engine(driver, **options)
+    sa.event.listen(engine.sync_engine, "connect", _on_connect_read_only if read_only else _on_connect)
+    sa.event.listen(engine.sync_engine, "begin", _on_begin)
+    return engine
+
+
+def writing(engine: AsyncEngine) -> AsyncEngine:
+    """
+    Return the engine for transactions that write: they take their place among the writers when they begin.
+    """
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _on_connect(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:
+    # A file system without shared memory keeps another journal than WAL; that is slower and as durable.
+    _pragmas(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+
+def _on_connect_read_only(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:
+    _pragmas(connection, "query_only=ON")
+
+
+def _pragmas(connection: sa.engine.interfaces.DBAPIConnection, *pragmas: str) -> None:
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    # A writer that begins deferred could fail in its middle, after another one wrote what it had read.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,199 @@
+"""
+The SQL of intents: opened within the limits, advanced step by step, closed once.
+
+Every function works in the transaction of its caller. Those that write rely on being the only writer while they run.
+"""
+
+from collections import defaultdict
+from decimal import Context, Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from guard.core.facts import JobKey
+from guard.core.plan import Attempt
+from guard.core.protocol import Outcome, State
+from guard.core.records import Closing, Draft, Intent, Quota, Tally
+from guard.errors import LedgerUnusable
+from guard.ledger.engine import insert
+from guard.ledger.rows import draft_columns, intent_of, key_of
+from guard.ledger.tables import intents, steps
+
+# What may follow what; a call is on record before it is sent, every time.
+FOLLOWS = {
+    State.INTENDED: frozenset({State.SENDING}),
+    State.SENDING: frozenset({State.SENDING, State.DENIED, State.ACCEPTED}),
+    State.DENIED: frozenset({State.SENDING}),
+    State.ACCEPTED: frozenset[State](),
+}
+# Only the gate stopped these, so nothing was attempted.
+STOPPED_BY_GATE = (Outcome.HELD_BACK, Outcome.EXEMPT)
+# More digits than any sum of money has, so that sums are exact.
+EXACT = Context(prec=200)
+
+_IS_OPEN = intents.c.outcome.is_(None)
+
+
+def open_one(connection: sa.Connection, draft: Draft, *, at_ms: int, quota: Quota | None) -> Intent | None:
+    """
+    Record an intent, or return None if the job has an open one or the quota has no room.
+    """
+    if quota is not None and used(connection, since_ms=quota.since_ms) >= quota.total:
+        return None
+    made = (
+        insert(intents)
+        .values(**draft_columns(draft), state=State.INTENDED.value, created_ms=at_ms, note="")
+        .on_conflict_do_nothing(index_elements=["region", "project_id", "job_id"], index_where=_IS_OPEN)
+        .returning(intents.c.number)
+    )
+    number = connection.execute(made).scalar_one_or_none()
+    if number is None:
+        return None
+    _append(connection, number, at_ms=at_ms, state=State.INTENDED.value, note="")
+    return _get(connection, number)
+
+
+def advance(connection: sa.Connection, number: int, state: State, *, at_ms: int, note: str) -> Intent:
+    """
+    Record a step of an open intent; raises ``LedgerUnusable`` if it is closed or the step may not follow its state.
+    """
+    intent = _get_open(connection, number)
+    if state not in FOLLOWS[intent.state]:
+        raise LedgerUnusable(f"{state.value!r} may not follow {intent.state.value!r}")
+    changed: dict[str, Any] = {"state": state.value, "note": note or intent.note}
+    if state is State.SENDING and intent.sending_ms is None:
+        changed["sending_ms"] = at_ms
+    if state is State.ACCEPTED:
+        changed["accepted_ms"] = at_ms
+    connection.execute(sa.update(intents).where(intents.c.number == number).values(changed))
+    _append(connection, number, at_ms=at_ms, state=state.value, note=note)
+    return _get(connection, number)
+
+
+def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: int) -> Intent:
+    """
+    Record the outcome of an open intent; raises ``LedgerUnusable`` if it has one.
+    """
+    _get_open(connection, number)
+    changed = {
+        "state": State.CLOSED.value,
+        "outcome": closing.outcome.value,
+        "closed_ms": at_ms,
+        "note": closing.note,
+        "cost": closing.cost,
+        "savings_upper": closing.savings_upper,
+    }
+    connection.execute(sa.update(intents).where(intents.c.number == number).values(changed))
+    _append(connection, number, at_ms=at_ms, state=closing.outcome.value, note=closing.note)
+    return _get(connection, number)
+
+
+def open_ones(connection: sa.Connection) -> list[Intent]:
+    """
+    Return the open intents, oldest first.
+    """
+    rows = connection.execute(sa.select(intents).where(_IS_OPEN).order_by(intents.c.number)).mappings()
+    return [intent_of(row) for row in rows]
+
+
+def newest(connection: sa.Connection, *, job_id: str | None, limit: int) -> list[Intent]:
+    """
+    Return the newest intents, of one job id if it is given.
+    """
+    wanted = sa.select(intents).order_by(intents.c.number.desc()).limit(limit)
+    if job_id is not None:
+        wanted = wanted.where(intents.c.job_id == job_id)
+    return [intent_of(row) for row in connection.execute(wanted).mappings()]
+
+
+def steps_of(connection: sa.Connection, number: int) -> list[tuple[int, str, str]]:
+    """
+    Return (moment, state or outcome, note) of every step, in the order of recording.
+    """
+    wanted = sa.select(steps.c.at_ms, steps.c.state, steps.c.note).where(steps.c.intent == number).order_by(steps.c.id)
+    return [(row.at_ms, row.state, row.note) for row in connection.execute(wanted)]
+
+
+def used(connection: sa.Connection, *, since_ms: int) -> int:
+    """
+    Count the intents that reached ``sending`` since that moment, and the open ones that have not reached it.
+    """
+    unsent = sa.and_(_IS_OPEN, intents.c.sending_ms.is_(None))
+    counted = sa.or_(intents.c.sending_ms >= since_ms, unsent)
+    return connection.execute(sa.select(sa.func.count()).select_from(intents).where(counted)).scalar_one()
+
+
+def attempts(connection: sa.Connection) -> dict[JobKey, Attempt]:
+    """
+    Return the newest intent of every job whose newest one is closed; nothing follows an open one, so no job has both.
+    """
+    job = (intents.c.region, intents.c.project_id, intents.c.job_id)
+    last = sa.select(sa.func.max(intents.c.number)).group_by(*job).scalar_subquery()
+    other = intents.alias()
+    tried = (
+        sa.select(sa.func.count())
+        .where(other.c.region == intents.c.region, other.c.project_id == intents.c.project_id)
+        .where(other.c.job_id == intents.c.job_id, other.c.run == intents.c.run)
+        .where(other.c.outcome.is_not(None), other.c.outcome.not_in(STOPPED_BY_GATE))
+        .scalar_subquery()
+    )
+    columns = (*job, intents.c.run, intents.c.fingerprint, intents.c.closed_ms, intents.c.outcome, tried.label("tried"))
+    wanted = sa.select(*columns).where(intents.c.number.in_(last), ~_IS_OPEN)
+    return {key_of(row): _attempt(row) for row in connection.execute(wanted).mappings()}
+
+
+def tallies(connection: sa.Connection) -> list[Tally]:
+    """
+    Return count, cards and exact money of the closed intents by (target, policy, outcome, currency), in that order.
+    """
+    group = (intents.c.target, intents.c.policy, intents.c.outcome, intents.c.currency)
+    saved: defaultdict[tuple[str, ...], Decimal] = defaultdict(Decimal)
+    money = sa.select(*group, intents.c.savings_upper).where(intents.c.savings_upper.is_not(None), ~_IS_OPEN)
+    for *name, amount in connection.execute(money):
+        saved[tuple(name)] = EXACT.add(saved[tuple(name)], amount)
+    counted = sa.select(*group, sa.func.count(), sa.func.coalesce(sa.func.sum(intents.c.cards), 0))
+    found: list[Tally] = []
+    for target, policy, outcome, currency, count, cards in connection.execute(
+        counted.where(~_IS_OPEN).group_by(*group).order_by(*group)
+    ):
+        found.append(
+            Tally(
+                target=target,
+                policy=policy,
+                outcome=Outcome(outcome),
+                currency=currency,
+                count=count,
+                cards=int(cards),
+                savings_upper=saved[target, policy, outcome, currency],
+            )
+        )
+    return found
+
+
+def _attempt(row: sa.RowMapping) -> Attempt:
+    return Attempt(
+        run=row["run"],
+        fingerprint=row["fingerprint"],
+        closed_ms=row["closed_ms"],
+        count=max(1, row["tried"]),
+        retries_at_once=Outcome(row["outcome"]) in STOPPED_BY_GATE,
+    )
+
+
+def _get(connection: sa.Connection, number: int) -> Intent:
+    wanted = sa.select(intents).where(intents.c.number == number).with_for_update()
+    row = connection.execute(wanted).mappings().one_or_none()
+    if row is None:
+        raise LedgerUnusable(f"there is no intent {number}")
+    return intent_of(row)
+
+
+def _get_open(connection: sa.Connection, number: int) -> Intent:
+    intent = _get(connection, number)
+    if intent.outcome is not None:
+        raise LedgerUnusable(f"intent {number} is closed ({intent.outcome.value})")
+    return intent
+
+
+def _append(connection: sa.Connection, number: int, *, at_ms: int, state: str, note: str) -> None:
+    connection.execute(sa.insert(steps).values(intent=number, at_ms=at_ms, state=state, note=note))

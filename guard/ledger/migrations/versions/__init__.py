@@ -1,0 +1,3 @@
+"""
+One module per revision, named by its number.
+"""

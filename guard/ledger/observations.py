@@ -1,0 +1,107 @@
+"""
+The SQL of what was seen rather than done: the memory of jobs, findings, and the pause.
+
+Every function works in the transaction of its caller.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from guard.core.facts import JobKey
+from guard.core.plan import Finding
+from guard.core.records import Pause
+from guard.core.sighting import Sighting
+from guard.ledger.engine import insert
+from guard.ledger.rows import (
+    Row,
+    finding_columns,
+    finding_of,
+    key_of,
+    pause_columns,
+    pause_of,
+    sighting_columns,
+    sighting_of,
+)
+from guard.ledger.tables import findings, pause, sightings
+
+_KEY = ("region", "project_id", "job_id")
+_ONCE = (*_KEY, "run", "policy", "reason")
+
+
+def sightings_of(connection: sa.Connection, target: str) -> dict[JobKey, Sighting]:
+    """
+    Return the memory of a target's jobs.
+    """
+    rows = connection.execute(sa.select(sightings).where(sightings.c.target == target)).mappings()
+    return {key_of(row): sighting_of(row) for row in rows}
+
+
+def remember(connection: sa.Connection, seen: Sequence[Sighting]) -> None:
+    """
+    Insert or replace the memory of these jobs.
+    """
+    if not seen:
+        return
+    put = insert(sightings)
+    rest = {column.name: put.excluded[column.name] for column in sightings.c if column.name not in _KEY}
+    connection.execute(put.on_conflict_do_update(index_elements=_KEY, set_=rest), [sighting_columns(one) for one in seen])
+
+
+def forget(connection: sa.Connection, target: str, *, before_ms: int) -> None:
+    """
+    Drop the memory of a target's jobs that were last seen before that moment.
+    """
+    old = sa.and_(sightings.c.target == target, sightings.c.last_seen_ms < before_ms)
+    connection.execute(sa.delete(sightings).where(old))
+
+
+def record(connection: sa.Connection, found: Sequence[Finding], *, at_ms: int) -> list[Finding]:
+    """
+    Record findings that are not on record yet, and return these, in the order given.
+    """
+    by_once = {_once(finding_columns(one)): one for one in reversed(found)}
+    if not by_once:
+        return []
+    put = insert(findings).on_conflict_do_nothing(index_elements=_ONCE).returning(*(findings.c[name] for name in _ONCE))
+    rows = [finding_columns(one) | {"at_ms": at_ms} for one in reversed(by_once.values())]
+    new = {_once(row) for row in connection.execute(put, rows).mappings()}
+    return [one for once, one in reversed(by_once.items()) if once in new]
+
+
+def newest_findings(connection: sa.Connection, *, limit: int) -> list[tuple[int, Finding]]:
+    """
+    Return the newest findings with the moment of recording, newest first.
+    """
+    wanted = sa.select(findings).order_by(findings.c.id.desc()).limit(limit)
+    return [(row["at_ms"], finding_of(row)) for row in connection.execute(wanted).mappings()]
+
+
+def finding_counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """
+    Count the findings by (policy, reason).
+    """
+    group = (findings.c.policy, findings.c.reason)
+    counted = connection.execute(sa.select(*group, sa.func.count()).group_by(*group))
+    return {(policy, reason): count for policy, reason, count in counted}
+
+
+def pause_on_record(connection: sa.Connection) -> Pause | None:
+    """
+    Return the pause, expired or not.
+    """
+    row = connection.execute(sa.select(pause)).mappings().one_or_none()
+    return None if row is None else pause_of(row)
+
+
+def set_pause(connection: sa.Connection, wanted: Pause | None) -> None:
+    """
+    Replace the pause, or lift it.
+    """
+    connection.execute(sa.delete(pause))
+    if wanted is not None:
+        connection.execute(sa.insert(pause).values(id=1, **pause_columns(wanted)))
+
+
+def _once(row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in _ONCE)

@@ -1,0 +1,234 @@
+"""
+The ledger as the cycle knows it: transactions around the SQL of ``intents`` and ``observations``.
+
+Three rules hold for every method. What it wrote is durable when it returns. It is done wholly or not at all, also when its
+caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that names the ledger and what could not be done.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from guard.core.facts import JobKey
+from guard.core.plan import Attempt, Finding
+from guard.core.protocol import State
+from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally
+from guard.core.sighting import Sighting
+from guard.errors import LedgerUnusable
+from guard.ledger import intents, observations, schema
+from guard.ledger.engine import make_engine, parse, place, redacted, writing
+
+T = TypeVar("T")
+
+# A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
+FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
+
+
+async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
+    """
+    Open a ledger such as ``sqlite:///guard.db`` (``sqlite://`` keeps it in memory), made or migrated if need be.
+
+    With *read_only* nothing is made, migrated or written, so that it can be read beside the process that acts on it. Raises
+    ``LedgerUnusable``. Close it with ``aclose``.
+    """
+    parsed = parse(url)
+    ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=redacted(parsed), read_only=read_only)
+    try:
+        ready = await ledger.read("be opened" + _absence(place(parsed), read_only=read_only), schema.check)
+        if not ready and read_only:
+            raise LedgerUnusable(f"ledger {ledger.name} is not of this version yet; start the guard on it once to set it up")
+        if not ready:
+            await ledger.write("be set up", schema.upgrade)
+    except BaseException:
+        await ledger.aclose()
+        raise
+    return ledger
+
+
+class SqlLedger:
+    """
+    A ledger in a SQL database. It implements the ``Ledger`` port.
+
+    *name* is shown in messages and holds no secret. The schema of the database must be this version's.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, name: str, read_only: bool = False) -> None:
+        self.name = name
+        self._engine = engine
+        self._writing = writing(engine)
+        self._read_only = read_only
+        self._writer = asyncio.Lock()
+        self._running: set[asyncio.Task[object]] = set()
+        self._closed = False
+
+    async def aclose(self) -> None:
+        """
+        Let what is under way end, then close every connection; the ledger cannot be used any more.
+        """
+        self._closed = True
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._engine.dispose()
+
+    async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        """
+        Run *work* on one consistent view of the ledger; "ledger X cannot *what*" is the message if it fails.
+        """
+        return await self._uninterrupted(what, work, writes=False)
+
+    async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        """
+        Run *work* in a durable transaction of the only writer; "ledger X cannot *what*" is the message if it fails.
+        """
+        if self._read_only:
+            raise LedgerUnusable(f"ledger {self.name} cannot {what}: it was opened for reading only")
+        return await self._uninterrupted(what, work, writes=True)
+
+    async def _uninterrupted(self, what: str, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
+        # A caller that is cancelled waits for the end of its transaction: no connection is ever left in the middle of one.
+        if self._closed:
+            raise LedgerUnusable(f"ledger {self.name} cannot {what}: it has been closed")
+        task = asyncio.create_task(self._transact(what, work, writes=writes))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+
+    async def _transact(self, what: str, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
+        try:
+            if writes:
+                async with self._writer, self._writing.begin() as connection:
+                    return await connection.run_sync(work)
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
+        except LedgerUnusable as e:
+            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {e}") from e
+        except FAILURES as e:
+            cause = getattr(e, "orig", None) or e
+            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {str(cause)[:200]}") from e
+
+    async def sightings(self, target: str) -> Mapping[JobKey, Sighting]:
+        """
+        Return what is remembered of the jobs of a target.
+        """
+        return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, target))
+
+    async def remember(self, sightings: Sequence[Sighting]) -> None:
+        """
+        Insert or replace the memory of these jobs.
+        """
+        await self.write("take the memory of jobs", lambda at: observations.remember(at, sightings))
+
+    async def forget(self, target: str, *, before_ms: int) -> None:
+        """
+        Drop the memory of the target's jobs that were last seen before that moment.
+        """
+        await self.write("forget jobs", lambda at: observations.forget(at, target, before_ms=before_ms))
+
+    async def record(self, findings: Sequence[Finding], *, at_ms: int) -> Sequence[Finding]:
+        """
+        Record findings, each once per (job, run, policy, reason); return those that are new.
+        """
+        return await self.write("record findings", lambda at: observations.record(at, findings, at_ms=at_ms))
+
+    async def findings(self, *, limit: int = 100) -> Sequence[tuple[int, Finding]]:
+        """
+        Return the newest findings with the moment of recording, newest first.
+        """
+        return await self.read("give the findings", lambda at: observations.newest_findings(at, limit=limit))
+
+    async def open_intent(self, draft: Draft, *, at_ms: int, quota: Quota | None) -> Intent | None:
+        """
+        Record an intent if the job has no open one and the quota has room, in one transaction; else return None.
+        """
+        what = f"record an intent for job {draft.key.job_id[:100]!r}"
+        return await self.write(what, lambda at: intents.open_one(at, draft, at_ms=at_ms, quota=quota))
+
+    async def advance(self, number: int, state: State, *, at_ms: int, note: str = "") -> Intent:
+        """
+        Record a step of an open intent: ``sending``, ``denied`` or ``accepted``; the first moment of each is kept.
+        """
+        what = f"record {state.value!r} for intent {number}"
+        return await self.write(what, lambda at: intents.advance(at, number, state, at_ms=at_ms, note=note))
+
+    async def close(self, number: int, closing: Closing, *, at_ms: int) -> Intent:
+        """
+        Record the outcome of an open intent; closing a closed one raises ``LedgerUnusable``.
+        """
+        what = f"record the outcome {closing.outcome.value!r} of intent {number}"
+        return await self.write(what, lambda at: intents.close(at, number, closing, at_ms=at_ms))
+
+    async def open_intents(self) -> Sequence[Intent]:
+        """
+        Return the intents without an outcome, oldest first.
+        """
+        return await self.read("give the open intents", intents.open_ones)
+
+    async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
+        """
+        Return intents, newest first.
+        """
+        return await self.read("give the intents", lambda at: intents.newest(at, job_id=job_id, limit=limit))
+
+    async def steps(self, number: int) -> Sequence[tuple[int, str, str]]:
+        """
+        Return (moment, state or outcome, note) of every step of an intent, in order.
+        """
+        return await self.read(f"give the steps of intent {number}", lambda at: intents.steps_of(at, number))
+
+    async def attempts(self) -> Mapping[JobKey, Attempt]:
+        """
+        Return the newest closed intent of every job that has one but no open one; *count* counts those of its run.
+        """
+        return await self.read("give the attempts", intents.attempts)
+
+    async def used(self, *, since_ms: int) -> int:
+        """
+        Return how many intents count against the limits since that moment: sent ones, and open ones not yet sent.
+        """
+        return await self.read("count against the limits", lambda at: intents.used(at, since_ms=since_ms))
+
+    async def tallies(self) -> Sequence[Tally]:
+        """
+        Return the totals of all closed intents.
+        """
+        return await self.read("give the totals", intents.tallies)
+
+    async def finding_counts(self) -> Mapping[tuple[str, str], int]:
+        """
+        Return how many findings there are by (policy, reason).
+        """
+        return await self.read("count the findings", observations.finding_counts)
+
+    async def pause(self) -> Pause | None:
+        """
+        Return the pause on record, expired or not.
+        """
+        return await self.read("tell whether it is paused", observations.pause_on_record)
+
+    async def set_pause(self, pause: Pause | None) -> None:
+        """
+        Put a pause on record, or lift it.
+        """
+        await self.write("take the pause", lambda at: observations.set_pause(at, pause))
+
+
+def _absence(path: Path | None, *, read_only: bool) -> str:
+    """
+    Return what is missing on disk, in words that continue "cannot be opened".
+    """
+    if path is None:
+        return ""
+    if not path.parent.is_dir():
+        return f" (there is no folder {path.parent}; make it)"
+    if read_only and not path.exists():
+        return " (there is no such file; the guard makes it when it starts)"
+    return ""

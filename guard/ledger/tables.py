@@ -1,0 +1,183 @@
+"""
+The tables of the ledger, in words that every supported database understands.
+
+Moments are whole milliseconds since 1970 (UTC). Money is exact and kept as text, never as a float. The migrations in
+``migrations`` must add up to what stands here; a test compares the two.
+"""
+
+import re
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+_ESCAPE = "\x1a"
+_FORBIDDEN = re.compile("[\x00\x1a\ud800-\udfff]")
+_ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+
+
+class AnyText(sa.types.TypeDecorator[str]):
+    """
+    Text that comes back as it went in, whatever somebody named a job.
+
+    Databases refuse NUL (PostgreSQL) and lone surrogates (all). One such name must not make the ledger unusable, so these
+    characters are kept as U+001A and four hexadecimal digits, and U+001A itself likewise.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """
+        Return the text as it is stored.
+        """
+        if value is None:
+            return None
+        return _FORBIDDEN.sub(lambda found: f"{_ESCAPE}{ord(found[0]):04x}", value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """
+        Return the text as it was given.
+        """
+        if value is None:
+            return None
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+
+
+class Money(sa.types.TypeDecorator[Decimal]):
+    """
+    An exact decimal amount, kept as text.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> str | None:
+        """
+        Return the amount as text, every digit of it.
+        """
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Decimal | None:
+        """
+        Return the amount; raises ``ArithmeticError`` if the text is none.
+        """
+        return None if value is None else Decimal(value)
+
+
+metadata = sa.MetaData()
+
+intents = sa.Table(
+    "intents",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("region", AnyText, nullable=False),
+    sa.Column("project_id", AnyText, nullable=False),
+    sa.Column("job_id", AnyText, nullable=False),
+    sa.Column("target", AnyText, nullable=False),
+    sa.Column("workspace", AnyText, nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("policy", AnyText, nullable=False),
+    sa.Column("digest", AnyText, nullable=False),
+    sa.Column("facts", AnyText, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
+    sa.Column("deadline_ms", sa.BigInteger, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fingerprint", AnyText, nullable=False),
+    sa.Column("cost_per_hour", sa.Text, nullable=False),
+    sa.Column("currency", AnyText, nullable=False),
+    sa.Column("cards", sa.BigInteger),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("sending_ms", sa.BigInteger),
+    sa.Column("accepted_ms", sa.BigInteger),
+    sa.Column("closed_ms", sa.BigInteger),
+    sa.Column("outcome", sa.Text),
+    sa.Column("note", AnyText, nullable=False),
+    sa.Column("cost", Money),
+    sa.Column("savings_upper", Money),
+)
+
+# The database itself forbids a second open intent, whatever the processes do; a closed one never blocks a later one.
+sa.Index(
+    "one_open_intent_per_job",
+    intents.c.region,
+    intents.c.project_id,
+    intents.c.job_id,
+    unique=True,
+    sqlite_where=intents.c.outcome.is_(None),
+    postgresql_where=intents.c.outcome.is_(None),
+)
+sa.Index("intents_by_run", intents.c.region, intents.c.project_id, intents.c.job_id, intents.c.run)
+sa.Index("intents_by_job_id", intents.c.job_id)
+sa.Index("intents_by_sending", intents.c.sending_ms)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("intent", sa.Integer, sa.ForeignKey("intents.number"), nullable=False, index=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("note", AnyText, nullable=False),
+)
+
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("region", AnyText, nullable=False),
+    sa.Column("project_id", AnyText, nullable=False),
+    sa.Column("job_id", AnyText, nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("policy", AnyText, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
+    sa.Column("target", AnyText, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
+    sa.Column("deadline_ms", sa.BigInteger),
+    sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
+)
+
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    sa.Column("region", AnyText, primary_key=True),
+    sa.Column("project_id", AnyText, primary_key=True),
+    sa.Column("job_id", AnyText, primary_key=True),
+    sa.Column("target", AnyText, nullable=False, index=True),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("first_seen_ms", sa.BigInteger, nullable=False),
+    sa.Column("last_seen_ms", sa.BigInteger, nullable=False),
+    sa.Column("phase", AnyText, nullable=False),
+    sa.Column("ran", sa.Boolean, nullable=False),
+    sa.Column("reading_ms", sa.BigInteger),
+    sa.Column("reading_at_ms", sa.BigInteger),
+    sa.Column("start_time_ms", sa.BigInteger),
+    sa.Column("waiting_since_ms", sa.BigInteger),
+)
+
+pause = sa.Table(
+    "pause",
+    metadata,
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1", name="one_pause"), primary_key=True, autoincrement=False),
+    sa.Column("reason", AnyText, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger),
+    sa.Column("by", AnyText, nullable=False),
+)
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("holder", AnyText, nullable=False),
+    sa.Column("host", AnyText, nullable=False),
+    sa.Column("boot_id", sa.Text, nullable=False),
+    sa.Column("pid_namespace", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("process_start", sa.Text, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("beat_ms", sa.BigInteger, nullable=False),
+)
