@@ -1,0 +1,91 @@
+"""
+One request and its answer, whoever is asked: finite in time, measured, never redirected, never repeated.
+
+Failures below HTTP become ``NoAnswer``. What an answer means is for others to say.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from guard import __version__
+from guard.errors import NoAnswer
+from guard.ports import Clock
+
+Observer = Callable[[str, str, float], None]
+
+TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=10.0)
+LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+WHOLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """
+    An answer, read to its end, and when (local epoch seconds) its request was sent and it was received.
+    """
+
+    response: httpx.Response
+    sent_at: float
+    received_at: float
+
+
+def http_client(
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    proxy: str | None = None,
+    verify: ssl.SSLContext | bool = True,
+) -> httpx.AsyncClient:
+    """
+    Return the HTTP client that all calls share; close it at the end.
+
+    The environment is not read: a company's *proxy* or own certificates (*verify*) are given. *transport* stands in for the
+    network in demos and tests.
+    """
+    return httpx.AsyncClient(
+        transport=transport,
+        proxy=proxy,
+        verify=verify,
+        timeout=TIMEOUT,
+        limits=LIMITS,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": f"cost-guard/{__version__}", "accept": "application/json"},
+    )
+
+
+def unobserved(operation: str, code: str, seconds: float) -> None:
+    """
+    Observe nothing.
+    """
+
+
+class Exchange:
+    """
+    Sends requests through *http* and tells *observer* of each: operation, HTTP status or "no_answer", seconds.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, clock: Clock, observer: Observer = unobserved) -> None:
+        self._http = http
+        self._observer = observer
+        self.clock = clock
+
+    async def send(self, operation: str, request: httpx.Request, *, auth: httpx.Auth | None = None) -> Received:
+        """
+        Send one request, once; raises ``NoAnswer`` without the words of the library, which may quote a header.
+        """
+        sent_at, began, code = self.clock.now(), self.clock.monotonic(), "no_answer"
+        try:
+            # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
+            async with asyncio.timeout(WHOLE_S):
+                response = await self._http.send(request, auth=auth, follow_redirects=False)
+            code = str(response.status_code)
+        except (httpx.HTTPError, TimeoutError) as error:
+            reason = f"no answer from {request.url.host} ({type(error).__name__})"
+            raise NoAnswer(f"{operation}: {reason}") from None
+        finally:
+            self._observer(operation, code, self.clock.monotonic() - began)
+        return Received(response=response, sent_at=sent_at, received_at=self.clock.now())

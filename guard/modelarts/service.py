@@ -1,0 +1,210 @@
+"""
+Calls of one project's ModelArts: authentication, service time, errors, and the repetition of what may be repeated.
+
+Only reads are repeated, here and nowhere else. The waits go through the clock port, which stamina cannot be given (it sleeps
+by the event loop's own time), so that demos and tests with their own clock wait by it too.
+"""
+
+import random
+import statistics
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
+from guard.modelarts.answers import clean, error_of, http_date
+from guard.modelarts.credentials import Credential, Credentials, IamToken
+from guard.modelarts.exchange import Exchange, Received
+from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
+from guard.modelarts.wire import Unparsable, usable_id
+
+T = TypeVar("T")
+SAMPLES = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """
+    One call: *operation* is its name in metrics, *path* is quoted already, *wanted* says in errors what was asked for.
+    """
+
+    operation: str
+    method: str
+    path: str
+    wanted: str
+    content: bytes = b""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """
+    How a read is repeated: the attempts in all, and waits in seconds, drawn from 0 up to a limit that doubles (full jitter).
+
+    A Retry-After is waited for in addition, but one above *longest_asked_s* is left to the caller.
+    """
+
+    attempts: int = 4
+    first_s: float = 0.5
+    longest_s: float = 8.0
+    longest_asked_s: float = 60.0
+    draw: Callable[[], float] = random.random
+
+    def wait(self, attempt: int, asked_s: float | None) -> float | None:
+        """
+        Return the seconds to wait after the failed attempt of that number (from 1), or None to give up.
+        """
+        if attempt >= self.attempts or (asked_s or 0.0) > self.longest_asked_s:
+            return None
+        return (asked_s or 0.0) + self.draw() * min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
+
+
+class ServiceTime:
+    """
+    The service's clock, from the ``Date`` of its newest answers: local time plus the median offset.
+
+    A Date is cut to whole seconds, so the offset lags by half a second on average; it never runs ahead by that.
+    """
+
+    def __init__(self, local: Callable[[], float]) -> None:
+        self._local = local
+        self._offsets: deque[float] = deque(maxlen=SAMPLES)
+
+    def note(self, received: Received) -> None:
+        """
+        Take the Date of an answer as the moment halfway between sending and receiving.
+        """
+        date = http_date(received.response.headers.get("date"))
+        if date is not None:
+            self._offsets.append(date - (received.sent_at + received.received_at) / 2)
+
+    def offset_s(self) -> float | None:
+        """
+        Return service time minus local time in seconds, or None before the first answer.
+        """
+        return statistics.median(self._offsets) if self._offsets else None
+
+    def now(self) -> float:
+        """
+        Return the service's epoch seconds; local ones before the first answer.
+        """
+        return self._local() + (self.offset_s() or 0.0)
+
+
+class Service:
+    """
+    ModelArts of one project at *endpoint* (a base URL), called with *credentials*.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        credentials: Credentials,
+        *,
+        endpoint: str,
+        project_id: str,
+        patience: Patience | None = None,
+    ) -> None:
+        self._exchange = exchange
+        self._endpoint = endpoint
+        self._patience = patience or Patience()
+        self.credentials = credentials
+        self.project_id = project_id
+        self.time = ServiceTime(exchange.clock.now)
+
+    def monotonic(self) -> float:
+        """
+        Return seconds that never step.
+        """
+        return self._exchange.clock.monotonic()
+
+    async def read(self, ask: Ask, parse: Callable[[bytes], T]) -> T:
+        """
+        Return what *parse* makes of the answer (200).
+
+        Throttling, faults, silence and broken answers are repeated with patience, and refused credentials are renewed once.
+        Raises the ``TargetError`` tree.
+        """
+        attempt, refused = 1, None
+        while True:
+            credential = None
+            try:
+                credential = await self._credential(refused)
+                return self._parsed(ask, await self._answered(ask, credential, accept=frozenset({200})), parse)
+            except Unauthorized:
+                if refused is not None or credential is None:
+                    raise
+                refused = credential
+            except (Retryable, NoAnswer) as error:
+                wait = self._patience.wait(attempt, error.retry_after)
+                if wait is None:
+                    raise
+                attempt += 1
+                await self._exchange.clock.sleep(wait)
+
+    async def once(self, ask: Ask, *, accept: frozenset[int]) -> httpx.Response:
+        """
+        Send one call exactly once and return an answer whose status is in *accept*, else raise the ``TargetError`` tree.
+        """
+        return await self._answered(ask, await self._credential(None), accept=accept)
+
+    async def _credential(self, refused: Credential | None) -> Credential:
+        try:
+            if refused is not None:
+                return await self.credentials.renew(refused=refused)
+            return await self.credentials.current()
+        except NoAnswer as error:
+            # The call itself was not sent, so nothing about it is unknown.
+            raise Retryable(f"credentials could not be fetched, nothing was sent: {error}") from error
+
+    async def _answered(self, ask: Ask, credential: Credential, *, accept: frozenset[int]) -> httpx.Response:
+        headers = {"content-type": CONTENT_TYPE}
+        auth = None
+        if isinstance(credential, IamToken):
+            headers["x-auth-token"] = credential.token
+        else:
+            auth = SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
+        url = httpx.URL(self._endpoint + ask.path, params=ask.params) if ask.params else httpx.URL(self._endpoint + ask.path)
+        request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
+        received = await self._exchange.send(ask.operation, request, auth=auth)
+        self.time.note(received)
+        response = received.response
+        if response.status_code in accept:
+            return response
+        raise error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
+
+    @staticmethod
+    def _parsed(ask: Ask, response: httpx.Response, parse: Callable[[bytes], T]) -> T:
+        try:
+            return parse(response.content)
+        except Unparsable as error:
+            raise Retryable(clean(f"{ask.wanted}: {error}"), status=response.status_code) from error
+
+
+def project_path(version: str, project_id: str, rest: str) -> str:
+    """
+    Return the path of a project's resource.
+    """
+    return f"/{version}/{quote(project_id, safe='')}/{rest}"
+
+
+def job_path(project_id: str, job_id: str) -> str:
+    """
+    Return the path of a job, whose id is quoted whole so that it cannot lead elsewhere.
+
+    Raises ``Refused`` for an id that cannot be one segment of a path.
+    """
+    if not usable_id(job_id):
+        raise Refused(f"{job_id!r} is no id of a job")
+    return project_path("v2", project_id, f"training-jobs/{quote(job_id, safe='')}")
+
+
+def unexpected(wanted: str, got: str) -> TargetError:
+    """
+    Return the error for an answer that is about something else.
+    """
+    return Refused(clean(f"{wanted}: {got}"))

@@ -1,0 +1,32 @@
+"""
+The one call of this project that changes anything. A process that is not armed does not build it.
+"""
+
+from guard.errors import NoAnswer
+from guard.modelarts.answers import is_html
+from guard.modelarts.service import Ask, Service, job_path
+
+BODY = b'{"action_type": "terminate"}'
+
+
+class ModelArtsTerminator:
+    """
+    The ``Terminator`` of one target: each call is one POST, never repeated here.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def terminate(self, job_id: str) -> None:
+        """
+        Ask for the termination of a job; returns on 202, the documented status, and on 200, which clients have seen.
+
+        Any other success, and a page for people in place of the service's answer, leave it unknown whether the call was
+        carried out, so they raise ``NoAnswer``. The body of an accepted answer does not matter: the job is read afterwards.
+        """
+        path = f"{job_path(self._service.project_id, job_id)}/actions"
+        wanted = f"termination of job {job_id[:80]!r}"
+        ask = Ask(operation="terminate", method="POST", path=path, wanted=wanted, content=BODY)
+        response = await self._service.once(ask, accept=frozenset(range(200, 300)))
+        if response.status_code not in (200, 202) or is_html(response):
+            raise NoAnswer(f"{wanted}: {response.status_code}, which does not say that it was accepted")
