@@ -94,10 +94,15 @@ def _on_connect_read_only(connection: sa.engine.interfaces.DBAPIConnection, reco
 
 
 def _pragmas(connection: sa.engine.interfaces.DBAPIConnection, *pragmas: str) -> None:
-    cursor = connection.cursor()
-    for pragma in pragmas:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        # The pool forgets a connection that fails in here, so nobody else would close it.
+        connection.close()
+        raise
 
 
 def _on_begin(connection: sa.Connection) -> None:

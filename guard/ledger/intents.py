@@ -106,6 +106,14 @@ def newest(connection: sa.Connection, *, job_id: str | None, limit: int) -> list
     return [intent_of(row) for row in connection.execute(wanted).mappings()]
 
 
+def one(connection: sa.Connection, number: int) -> Intent | None:
+    """
+    Return the intent of that number, if there is one.
+    """
+    row = connection.execute(sa.select(intents).where(intents.c.number == number)).mappings().first()
+    return None if row is None else intent_of(row)
+
+
 def steps_of(connection: sa.Connection, number: int) -> list[tuple[int, str, str]]:
     """
     Return (moment, state or outcome, note) of every step, in the order of recording.

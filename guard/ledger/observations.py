@@ -60,13 +60,15 @@ def record(connection: sa.Connection, found: Sequence[Finding], *, at_ms: int) -
     """
     Record findings that are not on record yet, and return these, in the order given.
     """
-    by_once = {_once(finding_columns(one)): one for one in reversed(found)}
-    if not by_once:
+    wanted: dict[tuple[object, ...], Finding] = {}
+    for one in found:
+        wanted.setdefault(_once(finding_columns(one)), one)
+    if not wanted:
         return []
     put = insert(findings).on_conflict_do_nothing(index_elements=_ONCE).returning(*(findings.c[name] for name in _ONCE))
-    rows = [finding_columns(one) | {"at_ms": at_ms} for one in reversed(by_once.values())]
+    rows = [finding_columns(one) | {"at_ms": at_ms} for one in wanted.values()]
     new = {_once(row) for row in connection.execute(put, rows).mappings()}
-    return [one for once, one in reversed(by_once.items()) if once in new]
+    return [one for once, one in wanted.items() if once in new]
 
 
 def newest_findings(connection: sa.Connection, *, limit: int) -> list[tuple[int, Finding]]:

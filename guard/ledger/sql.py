@@ -178,6 +178,12 @@ class SqlLedger:
         """
         return await self.read("give the intents", lambda at: intents.newest(at, job_id=job_id, limit=limit))
 
+    async def intent(self, number: int) -> Intent | None:
+        """
+        Return the intent of that number, or None if there is none.
+        """
+        return await self.read(f"give intent {number}", lambda at: intents.one(at, number))
+
     async def steps(self, number: int) -> Sequence[tuple[int, str, str]]:
         """
         Return (moment, state or outcome, note) of every step of an intent, in order.
