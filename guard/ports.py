@@ -152,7 +152,7 @@ class Ledger(Protocol):
 
     async def advance(self, number: int, state: State, *, at_ms: int, note: str = "") -> Intent:
         """
-        Record a step of an open intent: ``sending`` or ``accepted``; the first moment of each is kept.
+        Record a step of an open intent: ``sending``, ``denied`` or ``accepted``; the first moment of each is kept.
         """
         ...
 

@@ -76,6 +76,7 @@ _SENTENCES = (
     ("unexpected document separator", "the quote that opens here is never closed"),
     ("but got '<stream end>'", "the bracket that opens here is never closed"),
     ("could not find expected ':'", "expected ': ' after the key"),
+    ("found character '\\t'", "a tab may not stand here; use spaces"),
     ("cannot start any token", "a value may not begin with this character; put the text in quotes"),
     ("expected alphabetic or numeric", "a value may not begin with '*' or '&'; put the text in quotes"),
     ("unknown escape character", "an unknown escape; use single quotes where backslashes stand for themselves"),

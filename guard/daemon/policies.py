@@ -2,14 +2,13 @@
 The policy folder: taken at start, taken again when it changes, and the last good set kept when it is bad.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
 import structlog
 
-from guard.core.load import load
+from guard.core.load import digest_of, load
 from guard.core.policy import PolicySet
 from guard.errors import BadInput
 
@@ -41,7 +40,7 @@ class PolicyFolder:
         """
         files = self.read()
         policies = load(files, zone=self.zone)
-        self.taken = self._seen = digest(files)
+        self.taken = self._seen = digest_of(files)
         return policies
 
     def poll(self, *, now_s: float, at_once: bool = False) -> PolicySet | None:
@@ -51,8 +50,9 @@ class PolicyFolder:
         try:
             files = self.read()
         except BadInput as error:
-            return self._refuse(f"unreadable:{error}", error)
-        content = digest(files)
+            self._refuse(f"unreadable:{error}", error)
+            return None
+        content = digest_of(files)
         if content == self.taken:
             self._seen = content
             if self.error:
@@ -68,7 +68,8 @@ class PolicyFolder:
         try:
             policies = load(files, zone=self.zone)
         except BadInput as error:
-            return self._refuse(content, error)
+            self._refuse(content, error)
+            return None
         self.taken, self.error = content, ""
         return policies
 
@@ -76,14 +77,3 @@ class PolicyFolder:
         if self._seen != content or not self.error:
             log.error("policies.refused", error=str(error), kept=self.taken)
         self._seen, self.error = content, str(error)
-
-
-def digest(files: Files) -> str:
-    """
-    Return twelve hex digits of the names and contents of the files.
-    """
-    whole = hashlib.sha256()
-    for name, content in files:
-        whole.update(repr((name, len(content))).encode())
-        whole.update(content)
-    return whole.hexdigest()[:12]

@@ -14,10 +14,10 @@ requests. So the walk rests on neither:
   that was live throughout, whatever ended, began or was restarted meanwhile and whatever ``offset`` means.
 
 The meaning of ``offset`` only decides which request comes next, thus how many are needed. Consecutive windows overlap by
-``OVERLAP`` jobs; where ``offset`` counts pages, a window may begin only at a multiple of its length, so the length is chosen
-to fit. A border that is not proved is read again from further back, then the whole walk is repeated, at most
-``MAX_REPEATS`` times; what is found then is kept, but the walk says that it is incomplete. Like every paging by offset, this
-trusts the service to sort jobs of the same millisecond in one way.
+``OVERLAP`` jobs, by more after a border was lost; where ``offset`` counts pages, a window may begin only at a multiple of its
+length, so the length is chosen to fit. A border that is not proved is read again from further back, then the whole walk is
+repeated, at most ``MAX_REPEATS`` times; the last pass keeps what it finds, but the walk says that it is incomplete. Like every
+paging by offset, this trusts the service to sort jobs of the same millisecond in one way.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +27,7 @@ from typing import Generic, Literal, TypeVar
 from guard.errors import TargetError
 
 OVERLAP = 10
+WIDER_OVERLAP = 20
 MAX_REPEATS = 3
 MAX_MISSES = 5
 MAX_STALLED = 4
@@ -101,6 +102,7 @@ class _Reader(Generic[T]):
         self.doubt = ""
         self.windows = 0
         self._covered: set[str] = set()
+        self._overlap = OVERLAP
         self._first: list[str | None] = []
 
     async def read(self) -> None:
@@ -126,6 +128,7 @@ class _Reader(Generic[T]):
                 if proving and misses > MAX_MISSES:
                     return False
                 if proving:
+                    self._overlap = WIDER_OVERLAP
                     start = max(0, end - self._limits.window - OVERLAP)
                     continue
                 self.doubt = "jobs left the list faster than it could be read"
@@ -141,7 +144,7 @@ class _Reader(Generic[T]):
                 self._learn(ids, first)
             if not (probing and self.meaning == "item"):
                 end = first + len(ids)
-            start = max(0, end - OVERLAP)
+            start = max(0, end - self._overlap)
         self.doubt = f"the list did not end within {self._limits.max_windows} requests"
         return True
 
@@ -166,9 +169,7 @@ class _Reader(Generic[T]):
 
         Counted in items it repeats the first window from its second item on; counted in pages it begins near its end.
         """
-        middle = len(self._first) // 2
-        early = {each for each in self._first[1:middle] if each is not None}
-        late = {each for each in self._first[first:] if each is not None}
+        early = {each for each in self._first[:first] if each is not None}
         repeated = sum(each in early for each in ids)
-        onward = sum(each is not None and (each in late or each not in self._first) for each in ids)
+        onward = sum(each is not None and each not in early for each in ids)
         self.meaning = "item" if repeated > onward else "page"

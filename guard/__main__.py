@@ -1,0 +1,7 @@
+"""
+``python -m guard``.
+"""
+
+from guard.cli import main
+
+main()

@@ -1,0 +1,166 @@
+"""
+The wiring: settings and environment in, a guard with all its parts out. No logic.
+
+A disarmed guard is wired without a terminator, so there is nothing in the process that could end a job.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from guard import __version__
+from guard.core.fields import Terms
+from guard.core.policy import PolicySet
+from guard.daemon.clocks import RealClock
+from guard.daemon.cycle import Cycle, Rules
+from guard.daemon.deadlines import Deadlines
+from guard.daemon.enforce import Confirmation, Enforcer
+from guard.daemon.gate import Gate
+from guard.daemon.metrics import Metrics
+from guard.daemon.policies import PolicyFolder
+from guard.daemon.targets import Target
+from guard.daemon.view import View
+from guard.ledger.lease import SqlLease
+from guard.ledger.sql import SqlLedger, open_ledger
+from guard.modelarts import (
+    Exchange,
+    ModelArtsClient,
+    ModelArtsTerminator,
+    Place,
+    Service,
+    endpoint,
+    find_credentials,
+    http_client,
+)
+from guard.modelarts import Target as Watched
+from guard.policyfiles import read_folder
+from guard.ports import Clock
+from guard.pricing.book import read_book
+from guard.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """
+    What the process stands on: its clock, its environment, and (in tests) another way to the network.
+    """
+
+    clock: Clock = field(default_factory=RealClock)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """
+    The client of one target, and the service that it speaks with.
+    """
+
+    client: ModelArtsClient
+    service: Service
+
+
+Connections = dict[str, Connection]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """
+    A guard that is put together but not started; the lease is not taken yet.
+    """
+
+    settings: Settings
+    cycle: Cycle
+    folder: PolicyFolder
+    policies: PolicySet
+    lease: SqlLease
+    ledger: SqlLedger
+    metrics: Metrics
+    clock: Clock
+
+
+@contextlib.asynccontextmanager
+async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
+    """
+    Put a guard together; raises ``BadInput`` for a bad setting, policy or price book, ``LedgerUnusable`` for the ledger.
+    """
+    clock = outside.clock
+    folder = PolicyFolder(read=lambda: read_folder(settings.policies), zone=settings.zone)
+    policies = folder.first()
+    terms = Terms(prices=read_book(settings.prices) if settings.prices else None, clock=settings.clock)
+    metrics = Metrics(version=__version__)
+    async with contextlib.AsyncExitStack() as stack:
+        ledger = await open_ledger(settings.ledger)
+        stack.push_async_callback(ledger.aclose)
+        lease = SqlLease(ledger, holder=holder(), clock=RealClock())
+        stack.push_async_callback(lease.release)
+        clients = await stack.enter_async_context(connected(settings, outside, metrics))
+        targets = {
+            name: Target(
+                name=name,
+                source=one.client,
+                terminator=ModelArtsTerminator(one.service) if settings.armed else None,
+            )
+            for name, one in clients.items()
+        }
+        view = View(policies=policies, terms=terms)
+        gate = Gate(ledger=ledger, lease=lease, clock=RealClock(), pause_file=settings.pause_file)
+        confirmation = Confirmation(limit_s=settings.confirm_timeout / 1000, horizon_ms=settings.savings_horizon)
+        enforcer = Enforcer(ledger=ledger, gate=gate, view=view, metrics=metrics, clock=clock, confirmation=confirmation)
+        rules = Rules(
+            limits=settings.limits_in_force(),
+            walk_every_ms=settings.scan_interval,
+            armed_since_ms=int(clock.now() * 1000),
+        )
+        deadlines = {name: Deadlines() for name in targets}
+        cycle = Cycle(targets=targets, view=view, enforcer=enforcer, rules=rules, deadlines=deadlines)
+        yield Wired(
+            settings=settings,
+            cycle=cycle,
+            folder=folder,
+            policies=policies,
+            lease=lease,
+            ledger=ledger,
+            metrics=metrics,
+            clock=clock,
+        )
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> AsyncIterator[Connections]:
+    """
+    Connect the client of every target; raises ``BadInput`` for an unknown region or missing credentials.
+    """
+    environment = outside.environment
+    proxy = environment.get("HTTPS_PROXY") or environment.get("https_proxy") or None
+    bundle = environment.get("SSL_CERT_FILE")
+    verify = ssl.create_default_context(cafile=bundle) if bundle else True
+    async with contextlib.AsyncExitStack() as stack:
+        web = await stack.enter_async_context(http_client(transport=outside.transport, proxy=proxy, verify=verify))
+        # The loopback and the metadata address are this machine's own: no proxy stands between.
+        direct = await stack.enter_async_context(http_client(transport=outside.transport, verify=verify))
+        nearby = Exchange(direct, outside.clock, metrics.called)
+        far = Exchange(web, outside.clock, metrics.called)
+        found: Connections = {}
+        for one in settings.targets:
+            url = endpoint(one.region, one.endpoint)
+            place = Place(environment=environment, region=one.region, project_id=one.project_id, section=one.credentials)
+            credentials = await find_credentials(place, far, link_local=nearby)
+            exchange = nearby if httpx.URL(url).host in ("127.0.0.1", "localhost", "::1") else far
+            service = Service(exchange, credentials, endpoint=url, project_id=one.project_id)
+            workspaces = () if one.workspaces == "all" else tuple(one.workspaces)
+            watched = Watched(name=one.name, region=one.region, project_id=one.project_id, workspaces=workspaces)
+            found[one.name] = Connection(client=ModelArtsClient(watched, service), service=service)
+        yield found
+
+
+def holder() -> str:
+    """
+    Return how this process is named as the holder of a ledger.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}"

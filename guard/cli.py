@@ -1,0 +1,332 @@
+"""
+The command line: arguments in, exit codes out. What a command does is in ``commands``.
+
+Exit codes: 0 ended as asked, 1 bad input, 2 usage, 3 no target could be read, 4 the ledger cannot be used.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from rich.console import Console
+
+from guard import __version__, commands
+from guard.app import Outside
+from guard.core.records import Pause
+from guard.core.spans import parse_span
+from guard.demo import DemoOptions, run_demo
+from guard.errors import BadInput, GuardError, LedgerUnusable, PolicyErrors, TargetError
+from guard.logs import configure_logs
+from guard.policyfiles import load_paths
+from guard.report import intent_row, iso, trace_data
+from guard.screen import plain, show_explained, show_intents, show_scan, table
+from guard.settings import load_settings
+from guard.simulate import simulate_forever
+
+app = typer.Typer(
+    name="guard",
+    help="Stops Huawei Cloud ModelArts training jobs that break cost policy, at the second they break it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ledger_app = typer.Typer(help="What was done, when, why, and what it saved.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger")
+
+
+class Output(StrEnum):
+    """
+    Tables for people, JSON for machines.
+    """
+
+    TABLE = "table"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", envvar="GUARD_CONFIG", help="The settings file (YAML).")
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+
+
+def main() -> None:
+    """
+    Run the command line.
+    """
+    app()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """
+    Turn the errors that a person can mend into one message and an exit code, without a traceback.
+    """
+    try:
+        yield
+    except LedgerUnusable as error:
+        raise _ended(error, commands.NO_LEDGER) from error
+    except TargetError as error:
+        raise _ended(error, commands.NO_TARGET) from error
+    except GuardError as error:
+        raise _ended(error, commands.BAD_INPUT) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
+
+
+def _ended(error: GuardError, code: int) -> typer.Exit:
+    for line in str(error).splitlines() or [type(error).__name__]:
+        _errors().print(plain(line), soft_wrap=True)
+    return typer.Exit(code)
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _screen() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _print_json(data: object) -> None:
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """
+    Run the daemon: walk the targets, act at the second a policy is broken, serve metrics.
+    """
+    with _told():
+        configure_logs()
+        raise typer.Exit(asyncio.run(commands.run(load_settings(config), Outside())))
+
+
+@app.command()
+def scan(
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    wait: Annotated[str, typer.Option(help="How long to wait for outcomes, for example 30s.")] = "30s",
+) -> None:
+    """
+    Run one cycle over every target and print what matched and what was done; obeys arming and modes like the daemon.
+    """
+    with _told():
+        configure_logs(quiet=True)
+        report, code = asyncio.run(commands.scan(load_settings(config), Outside(), wait_s=_span_ms(wait, "--wait") / 1000))
+        if output is Output.JSON:
+            _print_json(asdict(report))
+        else:
+            show_scan(_screen(), report)
+        raise typer.Exit(code)
+
+
+@app.command()
+def check(config: ConfigOption = None, output: OutputOption = Output.TABLE) -> None:
+    """
+    Look at every target: credentials, clock, jobs, users, workspaces, flavors. Never terminates anything.
+    """
+    with _told():
+        configure_logs(quiet=True)
+        found, code = asyncio.run(commands.check(load_settings(config), Outside()))
+        if output is Output.JSON:
+            _print_json([dict(zip(("target", "what", "finding"), one, strict=True)) for one in found])
+        else:
+            _screen().print(table("", ("target", "what", "finding"), found))
+        raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[int, typer.Option(min=5, help="How long to run, in real seconds.")] = 60,
+    keep: Annotated[bool, typer.Option("--keep", help="Run on until interrupted.")] = False,
+    output: OutputOption = Output.TABLE,
+    seed: Annotated[int, typer.Option(help="Which simulated jobs there are.")] = 7,
+) -> None:
+    """
+    Watch the guard work, with no account and no network: simulator and armed daemon on loopback, time sped up.
+    """
+    with _told():
+        options = DemoOptions(seconds=None if keep else seconds, seed=seed, as_json=output is Output.JSON)
+        raise typer.Exit(asyncio.run(run_demo(options, _screen())))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 9180,
+    jobs: Annotated[int, typer.Option(min=0, max=100_000, help="How many jobs to begin with.")] = 40,
+    seed: Annotated[int, typer.Option(help="Which jobs.")] = 7,
+    knobs: Annotated[Path | None, typer.Option(help="A JSON file of knobs: faults, the meaning of offset, ...")] = None,
+) -> None:
+    """
+    Run the ModelArts simulator alone, for trying settings and policies without an account.
+    """
+    with _told():
+        asyncio.run(simulate_forever(port=port, jobs=jobs, seed=seed, knobs=knobs, console=_screen()))
+
+
+@app.command()
+def validate(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Policy files or folders; default: policies/.")] = None,
+    timezone: Annotated[str, typer.Option(help="The time zone of bare dates.")] = "UTC",
+) -> None:
+    """
+    Print every error of every policy file, with line and column.
+    """
+    with _told():
+        try:
+            found = load_paths(paths or [Path("policies")], zone=_zone(timezone))
+        except PolicyErrors as error:
+            for one in error.diagnostics:
+                _screen().print(plain(str(one)), soft_wrap=True)
+            raise typer.Exit(commands.BAD_INPUT) from error
+        names = ", ".join(f"{one.name} ({one.mode.value})" for one in found.policies) or "none"
+        _screen().print(plain(f"ok: {len(found.policies)} policies: {names}; {len(found.exemptions)} exemptions"))
+
+
+@app.command()
+def explain(
+    job: Annotated[str, typer.Argument(help="The id of the job.")],
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    Show every policy on one job: each clause with the actual value, the verdict, the deadline, the exemptions.
+    """
+    with _told():
+        configure_logs(quiet=True)
+        found = asyncio.run(commands.explain(load_settings(config), Outside(), job))
+        if output is Output.TABLE:
+            show_explained(_screen(), found)
+            return
+        judged = {one.policy.name: one for one in found.decision.judgements}
+        policies = [
+            {
+                "policy": name,
+                "mode": judged[name].policy.mode.value,
+                "verdict": judged[name].verdict.name,
+                "deadline": iso(judged[name].deadline_ms),
+                "resources": [trace_data(trace) for trace in traces],
+            }
+            for name, traces in found.traces
+        ]
+        spared = [
+            {"exemption": name, "resources": [trace_data(trace) for trace in traces]} for name, traces in found.exemptions
+        ]
+        _print_json({"job": str(found.decision.key), "facts": dict(found.facts), "policies": policies, "exemptions": spared})
+
+
+@app.command()
+def pause(
+    reason: Annotated[str, typer.Option(help="Why; shown wherever a termination is held back.")],
+    duration: Annotated[str | None, typer.Option("--for", help="How long, for example 2h; default: until resume.")] = None,
+    by: Annotated[str, typer.Option(help="Who.", envvar="USER")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """
+    Pull the kill switch: nothing is terminated any more, from the very next call on.
+    """
+    with _told():
+        now_ms = int(time.time() * 1000)
+        until = None if duration is None else now_ms + _span_ms(duration, "--for")
+        asyncio.run(commands.set_pause(load_settings(config), Pause(reason=reason, since_ms=now_ms, until_ms=until, by=by)))
+        _screen().print(plain(f"paused {'until ' + str(iso(until)) if until else 'until guard resume'}: {reason}"))
+
+
+@app.command()
+def resume(config: ConfigOption = None) -> None:
+    """
+    Lift the kill switch of the ledger. A pause file stays in force until it is removed.
+    """
+    with _told():
+        asyncio.run(commands.set_pause(load_settings(config), None))
+        _screen().print("resumed")
+
+
+@ledger_app.command("list")
+def ledger_list(
+    config: ConfigOption = None,
+    job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    List intents and their outcomes, newest first.
+    """
+    with _told():
+        found = [intent_row(one) for one in asyncio.run(commands.intents(load_settings(config), job_id=job, limit=limit))]
+        if output is Output.JSON:
+            _print_json(found)
+        else:
+            show_intents(_screen(), found)
+
+
+@ledger_app.command("show")
+def ledger_show(number: int, config: ConfigOption = None, output: OutputOption = Output.TABLE) -> None:
+    """
+    Show one intent: its facts, its reason and every step.
+    """
+    with _told():
+        intent, steps = asyncio.run(commands.intent(load_settings(config), number))
+        data = {
+            **intent_row(intent),
+            "facts": dict(intent.draft.facts),
+            "steps": [{"at": iso(at), "step": step, "note": note} for at, step, note in steps],
+        }
+        if output is Output.JSON:
+            _print_json(data)
+            return
+        flat = [(key, value) for key, value in data.items() if key not in ("facts", "steps")]
+        _screen().print(table("", ("what", "value"), flat))
+        _screen().print(table("", ("fact", "value"), intent.draft.facts.items()))
+        _screen().print(table("", ("at", "step", "note"), ((iso(at), step, note) for at, step, note in steps)))
+
+
+@ledger_app.command("findings")
+def ledger_findings(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    List matches that led to no call: observed, held back or only notified, newest first.
+    """
+    with _told():
+        found = [
+            {"at": iso(at), "job": one.key.job_id, "policy": one.policy, "why": one.reason, "reason": one.text}
+            for at, one in asyncio.run(commands.findings(load_settings(config), limit=limit))
+        ]
+        if output is Output.JSON:
+            _print_json(found)
+        else:
+            _screen().print(table("", ("at", "job", "policy", "why", "reason"), [tuple(one.values()) for one in found]))
+
+
+def _span_ms(text: str, option: str) -> int:
+    span_ms = parse_span(text)
+    if span_ms is None:
+        raise BadInput(f"{option}: expected a span such as 30s, 15m or 24h, got {text!r}")
+    return span_ms
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadInput(f"--timezone: expected an IANA time zone such as UTC or Asia/Shanghai, got {name!r}") from error

@@ -1,0 +1,228 @@
+"""
+The commands that need a guard: what each does with the parts that ``app`` put together, and its exit code.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+
+import structlog
+
+from guard import __version__
+from guard.app import Outside, Wired, connected, wired
+from guard.core.facts import Job
+from guard.core.plan import Finding
+from guard.core.records import Intent, Pause
+from guard.daemon.drafts import facts_as_text
+from guard.daemon.gate import clock_hold
+from guard.daemon.metrics import Metrics
+from guard.daemon.server import bind, serving
+from guard.daemon.service import Service
+from guard.daemon.targets import Target
+from guard.daemon.web import web_app
+from guard.errors import BadInput, JobGone, LedgerHeld, TargetError
+from guard.ledger.sql import SqlLedger, open_ledger
+from guard.report import Explained, ScanReport, TargetRow, doubts, explain_job, rows
+from guard.settings import Settings
+
+OK, BAD_INPUT, USAGE, NO_TARGET, NO_LEDGER = 0, 1, 2, 3, 4
+
+log = structlog.get_logger("guard")
+
+
+Beside = Callable[[Wired, int], Coroutine[object, object, None]]
+
+
+async def run(settings: Settings, outside: Outside, *, beside: Beside | None = None) -> int:
+    """
+    Run the daemon until it is told to stop, or until *beside* (given the guard and the port of its endpoints) ends.
+    """
+    async with wired(settings, outside) as guard:
+        sock = bind(settings.listen)
+        await guard.lease.acquire()
+        interval_s = settings.scan_interval / 1000
+        service = Service(
+            cycle=guard.cycle, folder=guard.folder, lease=guard.lease, clock=guard.clock, interval_s=interval_s
+        )
+        app = web_app(guard.metrics, alive=service.alive, ready=service.ready)
+        async with serving(app, sock) as port:
+            log.info("guard.started", **_announced(settings), port=port)
+            if settings.armed and settings.limits == "none":
+                log.warning("limits.removed", note="limits: none; nothing bounds how many jobs a wrong policy ends")
+            with service.signals():
+                company = asyncio.create_task(beside(guard, port)) if beside else None
+                if company is not None:
+                    company.add_done_callback(lambda _: service.stop.set())
+                await service.run(guard.policies)
+                if company is not None:
+                    company.cancel()
+    return OK
+
+
+def _announced(settings: Settings) -> dict[str, object]:
+    return {
+        "armed": settings.armed,
+        "targets": [one.name for one in settings.targets],
+        "policies": str(settings.policies),
+        "scan_interval_s": settings.scan_interval / 1000,
+    }
+
+
+async def scan(settings: Settings, outside: Outside, *, wait_s: float) -> tuple[ScanReport, int]:
+    """
+    Run one cycle over every target and wait a while for the outcomes; the rest is settled by the next scan or the daemon.
+    """
+    report = ScanReport()
+    async with wired(settings, outside) as guard:
+        cycle = guard.cycle
+        try:
+            await guard.lease.acquire()
+        except LedgerHeld as error:
+            report.note = f"nothing is terminated by this scan: {error}"
+        cycle.view.take_policies(guard.policies, now_ms=int(guard.clock.now() * 1000))
+        beating = asyncio.create_task(_beat(guard))
+        try:
+            if guard.lease.held():
+                await cycle.resume()
+            walks = [_walk(guard, name) for name in cycle.targets]
+            report.targets = list(await asyncio.gather(*walks))
+            tasks = list(cycle.driving.values())
+            if tasks:
+                await asyncio.wait(tasks, timeout=wait_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if cycle.broken is not None:
+                raise cycle.broken
+        finally:
+            beating.cancel()
+        intents = [*cycle.settled, *await guard.ledger.open_intents()]
+        decisions = list(cycle.view.decisions.values())
+        report.rows = rows(decisions, intents, cycle.held)
+        report.unknown, report.exempt_by_unknown = doubts(decisions)
+        if not settings.armed and any(row.action == "held back: disarmed" for row in report.rows):
+            report.note = report.note or "nothing was terminated: the guard is disarmed (setting armed: false)"
+    return report, NO_TARGET if all(one.error for one in report.targets) else OK
+
+
+async def _beat(guard: Wired) -> None:
+    while True:
+        await asyncio.sleep(5)
+        if guard.lease.held():
+            await guard.lease.renew()
+
+
+async def _walk(guard: Wired, name: str) -> TargetRow:
+    try:
+        inventory = await guard.cycle.walk(guard.cycle.targets[name])
+    except TargetError as error:
+        return TargetRow(target=name, error=str(error))
+    return TargetRow(
+        target=name,
+        jobs=len(inventory.jobs),
+        complete=inventory.complete,
+        doubt=inventory.doubt,
+        unreadable=inventory.unreadable,
+    )
+
+
+async def explain(settings: Settings, outside: Outside, job_id: str) -> Explained:
+    """
+    Read one job and trace every policy on it; raises ``BadInput`` if no target knows it.
+    """
+    async with wired(settings, outside) as guard:
+        errors = []
+        for name, target in guard.cycle.targets.items():
+            try:
+                job: Job = await target.source.read(job_id)
+            except JobGone as error:
+                errors.append(f"{name}: {error}")
+                continue
+            view = guard.cycle.view
+            view.remember(await guard.ledger.sightings(name))
+            decision = view.look(job, now_ms=target.source.now_ms())
+            return explain_job(decision, view.policies, view.terms, facts_as_text(decision, view.terms))
+        raise BadInput("no target knows this job\n" + "\n".join(errors))
+
+
+async def check(settings: Settings, outside: Outside) -> tuple[list[tuple[str, str, str]], int]:
+    """
+    Look at every target without changing anything; return (target, what, finding) and the exit code.
+    """
+    found: list[tuple[str, str, str]] = []
+    failed = 0
+    async with connected(settings, outside, Metrics(version=__version__)) as clients:
+        for name, connection in clients.items():
+            client = connection.client
+            try:
+                inventory = await client.walk()
+            except (TargetError, BadInput) as error:
+                failed += 1
+                found.append((name, "jobs", f"FAILED: {error}"))
+                continue
+            hold = clock_hold(Target(name=name, source=client))
+            users = {job.user for job in inventory.jobs if isinstance(job.user, str)}
+            warning = "" if len(users) > 1 else " (WARNING: the account may see only its own jobs)"
+            state = "complete" if inventory.complete else f"INCOMPLETE: {inventory.doubt}"
+            found += [
+                (name, "credentials", "accepted"),
+                (name, "clock", f"offset {client.offset_s() or 0.0:+.1f} s" if hold is None else f"FAILED: {hold.text}"),
+                (name, "jobs", f"{len(inventory.jobs)} live, {inventory.unreadable} unreadable; inventory {state}"),
+                (name, "users", f"{len(users)} distinct{warning}"),
+            ]
+            for what, read in (("workspaces", client.workspaces), ("flavors", client.flavors)):
+                try:
+                    found.append((name, what, f"{len(await read())}"))
+                except TargetError as error:
+                    found.append((name, what, f"FAILED: {error}"))
+    return found, NO_TARGET if failed == len(settings.targets) else OK
+
+
+async def set_pause(settings: Settings, pause: Pause | None) -> None:
+    """
+    Pull or lift the kill switch of the ledger; the acting process obeys it before its next call.
+    """
+    ledger = await open_ledger(settings.ledger)
+    try:
+        await ledger.set_pause(pause)
+    finally:
+        await ledger.aclose()
+
+
+async def intents(settings: Settings, *, job_id: str | None, limit: int) -> Sequence[Intent]:
+    """
+    Return what the ledger has on record, newest first.
+    """
+    async with recorded(settings) as ledger:
+        return await ledger.intents(job_id=job_id, limit=limit)
+
+
+async def intent(settings: Settings, number: int) -> tuple[Intent, Sequence[tuple[int, str, str]]]:
+    """
+    Return one intent and its steps; raises ``BadInput`` if there is none of that number.
+    """
+    async with recorded(settings) as ledger:
+        found = await ledger.intent(number)
+        if found is None:
+            raise BadInput(f"there is no intent {number} in this ledger")
+        return found, await ledger.steps(number)
+
+
+async def findings(settings: Settings, *, limit: int) -> Sequence[tuple[int, Finding]]:
+    """
+    Return the newest matches that led to no call.
+    """
+    async with recorded(settings) as ledger:
+        return await ledger.findings(limit=limit)
+
+
+@contextlib.asynccontextmanager
+async def recorded(settings: Settings) -> AsyncIterator[SqlLedger]:
+    """
+    Open the ledger for a look beside the process that acts on it.
+    """
+    ledger = await open_ledger(settings.ledger, read_only=True)
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()

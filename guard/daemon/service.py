@@ -1,0 +1,244 @@
+"""
+The daemon: starts everything, keeps it running, and ends it in order.
+
+The scheduler starts the walks; one task per target waits for the next deadline; a tick a second looks at the policy
+folder, the pause and the lease. A first SIGTERM or SIGINT lets the intents on their way finish, a second one ends at
+once; both leave a ledger that the next start can go on with.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from guard.core.policy import PolicySet
+from guard.daemon.cycle import Cycle
+from guard.daemon.deadlines import LONGEST_SLEEP_S
+from guard.daemon.policies import PolicyFolder
+from guard.daemon.targets import Target
+from guard.errors import GuardError, LedgerUnusable, TargetError
+from guard.ports import Clock, Lease
+
+HEARTBEAT_S = 5.0
+TICK_S = 1.0
+DRAIN_S = 25.0
+FORGET_AFTER_MS = 30 * 86_400_000
+_EVENTS = {EVENT_JOB_ERROR: "error", EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "max_instances"}
+
+log = structlog.get_logger("guard")
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """
+    One running daemon. *clock* is the guard's clock, which the demo speeds up; heartbeats and ticks are real seconds.
+    """
+
+    cycle: Cycle
+    folder: PolicyFolder
+    lease: Lease
+    clock: Clock
+    interval_s: float
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    ticked: float = 0.0
+    walked: set[str] = field(default_factory=set)
+    _paused: bool = False
+
+    async def run(self, policies: PolicySet) -> None:
+        """
+        Run until told to stop. The lease must be held.
+        """
+        metrics, ledger = self.cycle.enforcer.metrics, self.cycle.enforcer.ledger
+        metrics.start(self.cycle.targets)
+        metrics.seed(await ledger.tallies(), await ledger.finding_counts())
+        for target in self.cycle.targets.values():
+            metrics.leader.labels(target.name).set(1)
+        metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
+        self._take(policies)
+        await self.cycle.resume()
+        self.ticked = asyncio.get_running_loop().time()
+        scheduler = self._scheduler()
+        waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]
+        ticker = asyncio.create_task(self._tick_forever())
+        scheduler.start()
+        try:
+            await self.stop.wait()
+        finally:
+            log.info("guard.stopping", on_their_way=len(self.cycle.driving))
+            scheduler.shutdown(wait=False)
+            for task in waiters:
+                task.cancel()
+            await self._drain()
+            ticker.cancel()
+            await asyncio.gather(*waiters, ticker, return_exceptions=True)
+
+    def ready(self) -> list[str]:
+        """
+        Return what speaks against this process being of use now.
+        """
+        found = [f"target {name} was not walked yet" for name in self.cycle.targets if name not in self.walked]
+        if not self.lease.held():
+            found.append("the ledger is not held by this process")
+        if self.cycle.broken is not None:
+            found.append(f"the ledger failed: {self.cycle.broken}")
+        return found
+
+    def alive(self) -> list[str]:
+        """
+        Return what says that this process hangs.
+        """
+        silent = asyncio.get_running_loop().time() - self.ticked
+        return [f"the last tick was {silent:.0f} s ago"] if silent > 60 else []
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """
+        Obey SIGTERM, SIGINT (stop, then end at once) and SIGHUP (reload) while the context lasts.
+        """
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self._asked_to_stop, signal.SIGINT: self._asked_to_stop, signal.SIGHUP: self.reload.set}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _asked_to_stop(self) -> None:
+        if self.stop.is_set():
+            self.ending.set()
+        self.stop.set()
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        now = self.clock.now()
+        real_s = (self.clock.instant(now + self.interval_s) - self.clock.instant(now)).total_seconds()
+        scheduler = AsyncIOScheduler(
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}, timezone="UTC"
+        )
+        scheduler.add_listener(self._scheduled, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        for target in self.cycle.targets.values():
+            trigger = IntervalTrigger(seconds=1) if real_s < 1 else IntervalTrigger(seconds=int(real_s))
+            scheduler.add_job(self._walk, trigger, args=[target], id=target.name, next_run_time=self.clock.instant(now))
+        return scheduler
+
+    def _scheduled(self, event: JobExecutionEvent) -> None:
+        name = _EVENTS[event.code]
+        self.cycle.enforcer.metrics.scheduler_events.labels(name).inc()
+        error = getattr(event, "exception", None)
+        log.error("scheduler.troubled", event_name=name, target=event.job_id, error=str(error) if error else "")
+
+    async def _walk(self, target: Target) -> None:
+        try:
+            await self.cycle.walk(target)
+            await self.cycle.enforcer.ledger.forget(target.name, before_ms=target.source.now_ms() - FORGET_AFTER_MS)
+            self.cycle.broken = None
+            await self._show_open()
+        except TargetError:
+            pass
+        except LedgerUnusable as error:
+            self.cycle.broken = error
+            log.error("ledger.failed", error=str(error))
+        self.walked.add(target.name)
+
+    async def _show_open(self) -> None:
+        left = await self.cycle.enforcer.ledger.open_intents()
+        self.cycle.enforcer.metrics.open_intents.set(len(left))
+        oldest = min((one.created_ms for one in left), default=0)
+        self.cycle.enforcer.metrics.oldest_intent.set(oldest / 1000)
+
+    async def _wait_for_deadlines(self, target: Target) -> None:
+        queue = self.cycle.deadlines[target.name]
+        while True:
+            queue.changed.clear()
+            try:
+                next_ms = await self.cycle.decide_due(target)
+            except GuardError as error:
+                log.error("deadline.failed", target=target.name, error=str(error))
+                next_ms = target.source.now_ms() + int(self.interval_s * 1000)
+            left_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - target.source.now_ms()) / 1000
+            await self._sleep_or_change(queue.changed, min(max(left_s, 0.0), LONGEST_SLEEP_S))
+
+    async def _sleep_or_change(self, changed: asyncio.Event, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
+        waking = asyncio.ensure_future(changed.wait())
+        try:
+            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            waking.cancel()
+
+    async def _tick_forever(self) -> None:
+        beaten = 0.0
+        while True:
+            now = asyncio.get_running_loop().time()
+            self.ticked = now
+            try:
+                if now - beaten >= HEARTBEAT_S:
+                    await self._beat()
+                    beaten = now
+                await self._look_around(now)
+            except GuardError as error:
+                log.error("tick.failed", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.reload.wait(), TICK_S)
+
+    async def _beat(self) -> None:
+        held = await self.lease.renew()
+        for target in self.cycle.targets.values():
+            self.cycle.enforcer.metrics.leader.labels(target.name).set(held)
+        if not held:
+            log.error("lease.lost")
+            await self.lease.acquire()
+
+    async def _look_around(self, now: float) -> None:
+        at_once = self.reload.is_set()
+        self.reload.clear()
+        policies = self.folder.poll(now_s=now, at_once=at_once)
+        self.cycle.enforcer.metrics.reload_ok.set(not self.folder.error)
+        paused = await self.cycle.enforcer.gate.paused()
+        self.cycle.enforcer.metrics.paused.set(paused is not None)
+        released = self._paused and paused is None
+        if (paused is not None) is not self._paused:
+            log.warning("guard.paused" if paused else "guard.resumed", reason=paused.text if paused else "")
+        self._paused = paused is not None
+        if policies is not None:
+            self._take(policies)
+        if policies is not None or released:
+            await self.cycle.decide_all()
+
+    def _take(self, policies: PolicySet) -> None:
+        now = self.clock.now()
+        self.cycle.view.take_policies(policies, now_ms=int(now * 1000))
+        self.cycle.enforcer.metrics.took_policies(policies, self.cycle.targets, at=now)
+        log.info(
+            "policies.taken",
+            digest=self.folder.taken,
+            enforce=[one.name for one in policies.policies if one.mode.value == "enforce"],
+            observe=[one.name for one in policies.policies if one.mode.value == "observe"],
+            exemptions=len(policies.exemptions),
+        )
+
+    async def _drain(self) -> None:
+        """
+        Let the intents on their way finish, for a while; what is left stays open in the ledger for the next start.
+        """
+        tasks = list(self.cycle.driving.values())
+        if tasks and not self.ending.is_set():
+            ending = asyncio.create_task(self.ending.wait())
+            done = asyncio.create_task(asyncio.wait(tasks))
+            await asyncio.wait([ending, done], timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            done.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        log.info("guard.stopped", left_open=sum(task.cancelled() for task in tasks))

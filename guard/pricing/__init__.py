@@ -1,0 +1,3 @@
+"""
+Where prices come from; one adapter each.
+"""

@@ -1,0 +1,203 @@
+"""
+What the commands show, as plain data: one row per job that a policy matches, one per intent, one explained job.
+
+The same data is printed as tables for people and as JSON for machines.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from guard.core.decide import Decision
+from guard.core.facts import Missing
+from guard.core.fields import Terms, facts_of
+from guard.core.judge import Trace, explain
+from guard.core.plan import Finding
+from guard.core.policy import PolicySet
+from guard.core.records import Intent
+from guard.core.spans import format_span
+from guard.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """
+    One job that a policy matches, and what came of it.
+    """
+
+    job: str
+    target: str
+    name: str
+    user: str
+    policy: str
+    action: str
+    why: str
+    late: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """
+    How the walk over one target went; *error* is empty if it could be read.
+    """
+
+    target: str
+    jobs: int = 0
+    complete: bool = False
+    doubt: str = ""
+    unreadable: int = 0
+    error: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class ScanReport:
+    """
+    What one scan saw and did.
+    """
+
+    targets: list[TargetRow] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
+    exempt_by_unknown: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+
+
+def rows(decisions: Iterable[Decision], intents: Sequence[Intent], held: Mapping[Any, Sequence[Finding]]) -> list[Row]:
+    """
+    Return a row for each match, the oldest deadline first.
+    """
+    by_job = {intent.draft.key: intent for intent in intents}
+    found: list[tuple[int, Row]] = []
+    for decision in decisions:
+        intent = by_job.get(decision.key)
+        holds = {one.policy: one for one in held.get(decision.key, ())}
+        for judgement in decision.matches:
+            policy = judgement.policy
+            action, late = policy.mode.value, ""
+            if policy.name in holds:
+                action = f"held back: {holds[policy.name].reason}"
+            elif intent is not None and intent.draft.policy == policy.name:
+                action = intent.outcome.value if intent.outcome else f"on its way ({intent.state.value})"
+                late = "" if intent.lateness_ms is None else format_span(intent.lateness_ms)
+            elif policy.terminates and intent is not None:
+                action = f"see {intent.draft.policy}"
+            elif policy.mode.value == "enforce":
+                action = policy.action.value
+            reason = holds[policy.name].text if policy.name in holds else judgement.reason
+            row = Row(
+                job=decision.key.job_id,
+                target=decision.job.target,
+                name=_text(decision.job.name),
+                user=_text(decision.job.user),
+                policy=policy.name,
+                action=action,
+                why=reason,
+                late=late,
+            )
+            found.append((judgement.deadline_ms or 0, row))
+    return [row for _, row in sorted(found, key=lambda one: (one[0], one[1].job, one[1].policy))]
+
+
+def doubts(decisions: Iterable[Decision]) -> tuple[dict[str, int], dict[str, int]]:
+    """
+    Return how many jobs are UNKNOWN to each policy, and how many each exemption spares by UNKNOWN alone.
+    """
+    unknown: Counter[str] = Counter()
+    spared: Counter[str] = Counter()
+    for decision in decisions:
+        unknown.update(one.policy.name for one in decision.judgements if one.verdict is Verdict.UNKNOWN)
+        if decision.terminating and all(one.verdict is Verdict.UNKNOWN for one in decision.spared):
+            spared.update(one.exemption.name for one in decision.spared)
+    return dict(unknown), dict(spared)
+
+
+def intent_row(intent: Intent) -> dict[str, Any]:
+    """
+    Return an intent as plain data, moments in ISO 8601.
+    """
+    draft = intent.draft
+    return {
+        "intent": intent.number,
+        "job": draft.key.job_id,
+        "region": draft.key.region,
+        "project_id": draft.key.project_id,
+        "target": draft.target,
+        "run": draft.run,
+        "policy": draft.policy,
+        "policy_digest": draft.digest,
+        "reason": draft.reason,
+        "state": intent.state.value,
+        "outcome": intent.outcome.value if intent.outcome else None,
+        "note": intent.note,
+        "deadline": iso(draft.deadline_ms),
+        "due": iso(draft.due_ms),
+        "intended": iso(intent.created_ms),
+        "sent": iso(intent.sending_ms),
+        "accepted": iso(intent.accepted_ms),
+        "closed": iso(intent.closed_ms),
+        "lateness_seconds": None if intent.lateness_ms is None else intent.lateness_ms / 1000,
+        "overrun_seconds": None if intent.accepted_ms is None else (intent.accepted_ms - draft.deadline_ms) / 1000,
+        "attempt": draft.attempt,
+        "cards": draft.cards,
+        "currency": draft.currency or None,
+        "cost": None if intent.cost is None else str(intent.cost),
+        "savings_upper": None if intent.savings_upper is None else str(intent.savings_upper),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """
+    Every policy and exemption on one job: per resource the trace, and the policy's deadline.
+    """
+
+    decision: Decision
+    traces: tuple[tuple[str, tuple[Trace, ...]], ...]
+    exemptions: tuple[tuple[str, tuple[Trace, ...]], ...]
+    facts: Mapping[str, str]
+
+
+def explain_job(decision: Decision, policies: PolicySet, terms: Terms, facts: Mapping[str, str]) -> Explained:
+    """
+    Trace every policy and exemption on the job of a decision.
+    """
+    at_ms = decision.at_ms
+    every = facts_of(decision.job, decision.seen, terms, now_ms=at_ms)
+    return Explained(
+        decision=decision,
+        traces=tuple(
+            (one.name, tuple(explain(one.clause, each, at_ms=at_ms) for each in every)) for one in policies.policies
+        ),
+        exemptions=tuple(
+            (one.name, tuple(explain(one.clause, each, at_ms=at_ms, absent_is_no=True) for each in every))
+            for one in policies.exemptions
+        ),
+        facts=facts,
+    )
+
+
+def trace_data(trace: Trace) -> dict[str, Any]:
+    """
+    Return a trace as plain data.
+    """
+    data: dict[str, Any] = {"clause": trace.text, "verdict": trace.verdict.name}
+    if trace.parts:
+        data["parts"] = [trace_data(part) for part in trace.parts]
+    else:
+        data["actual"] = trace.actual
+    return data
+
+
+def iso(at_ms: int | None) -> str | None:
+    """
+    Return a moment in ISO 8601, UTC, to the millisecond.
+    """
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _text(fact: str | Missing) -> str:
+    return "?" if isinstance(fact, Missing) else fact

@@ -1,0 +1,112 @@
+"""
+The reports as tables on a terminal. What comes from the service is printed as it is: no markup, no control characters.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from guard.core.judge import Trace
+from guard.core.verdict import Verdict
+from guard.report import Explained, ScanReport, iso
+
+_COLOURS = {Verdict.MATCH: "red", Verdict.UNKNOWN: "yellow", Verdict.NO_MATCH: "green"}
+
+
+def plain(value: object) -> Text:
+    """
+    Return a value as text that cannot colour, move or erase anything.
+    """
+    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """
+    Return a table of plain cells.
+    """
+    made = Table(title=title or None, title_justify="left", show_lines=False, expand=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else plain(cell) for cell in row))
+    return made
+
+
+def show_scan(console: Console, report: ScanReport) -> None:
+    """
+    Print a scan: the targets, the matches, the doubts.
+    """
+    for one in report.targets:
+        if one.error:
+            console.print(plain(f"target {one.target}: could not be read: {one.error}"), style="red")
+            continue
+        state = "complete" if one.complete else f"incomplete: {one.doubt}"
+        extra = f", {one.unreadable} without an identity" if one.unreadable else ""
+        console.print(plain(f"target {one.target}: {one.jobs} live jobs{extra}; inventory {state}"))
+    if report.rows:
+        columns = ("job", "name", "user", "policy", "action", "late", "why")
+        cells = [(row.job, row.name, row.user, row.policy, row.action, row.late, row.why) for row in report.rows]
+        console.print(table("", columns, cells))
+    else:
+        console.print("No job matches a policy.")
+    for name, count in report.unknown.items():
+        console.print(plain(f"{count} jobs are UNKNOWN to policy {name}: a fact is missing; they are left alone"))
+    for name, count in report.exempt_by_unknown.items():
+        console.print(plain(f"{count} jobs are spared by exemption {name} only because a fact is unreadable"))
+    if report.note:
+        console.print(plain(report.note), style="yellow")
+
+
+def show_intents(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """
+    Print intents, newest first.
+    """
+    columns = ("no.", "accepted", "job", "policy", "outcome", "late s", "saved at most", "note")
+    cells = []
+    for row in rows:
+        saved = f"{float(row['savings_upper']):.2f} {row['currency']}" if row["savings_upper"] else ""
+        outcome = row["outcome"] or f"open: {row['state']}"
+        late = row["lateness_seconds"]
+        cells.append((row["intent"], row["accepted"], row["job"], row["policy"], outcome, late, saved, row["note"]))
+    console.print(table("", columns, cells))
+
+
+def show_explained(console: Console, explained: Explained) -> None:
+    """
+    Print every policy on one job as a tree of clauses.
+    """
+    decision = explained.decision
+    console.print(plain(f"job {decision.key} at {iso(decision.at_ms)}"))
+    console.print(table("", ("fact", "value"), explained.facts.items()))
+    judgements = {one.policy.name: one for one in decision.judgements}
+    for name, traces in explained.traces:
+        judged = judgements[name]
+        head = f"policy {name} ({judged.policy.mode.value}, {judged.policy.action.value}): {judged.verdict.name}"
+        if judged.deadline_ms is not None:
+            word = "since" if judged.verdict is Verdict.MATCH else "will match at"
+            head += f", {word} {iso(judged.deadline_ms)}"
+        console.print(_tree(head, traces, judged.verdict))
+    for name, traces in explained.exemptions:
+        spared = next((one for one in decision.spared if one.exemption.name == name), None)
+        verdict = spared.verdict if spared else Verdict.NO_MATCH
+        console.print(_tree(f"exemption {name}: {verdict.name}", traces, verdict))
+
+
+def _tree(head: str, traces: Sequence[Trace], verdict: Verdict) -> Tree:
+    tree = Tree(plain(head), style=_COLOURS[verdict])
+    for index, trace in enumerate(traces):
+        branch = tree.add(plain(f"resource {index + 1}")) if len(traces) > 1 else tree
+        for part in trace.parts:
+            _branch(branch, part)
+    return tree
+
+
+def _branch(tree: Tree, trace: Trace) -> None:
+    actual = f"  (is {trace.actual})" if not trace.parts else ""
+    branch = tree.add(plain(f"{trace.verdict.name:<8} {trace.text}{actual}"), style=_COLOURS[trace.verdict])
+    for part in trace.parts:
+        _branch(branch, part)

@@ -1,0 +1,276 @@
+"""
+The settings: a YAML file, and environment variables with the prefix ``GUARD_`` over it.
+
+Credentials are never settings; they come from the sources that the vendor's SDK knows.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import pydantic
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from guard.core.clock import ClockRule
+from guard.core.limits import Limits
+from guard.core.spans import parse_span
+from guard.errors import BadInput
+
+
+def _span(value: object) -> object:
+    """
+    Turn ``60s`` into milliseconds; anything else is refused with what was expected.
+    """
+    if isinstance(value, str) and (span_ms := parse_span(value)) is not None:
+        return span_ms
+    raise ValueError(f"expected a span such as 30s, 15m or 24h, got {value!r}")
+
+
+SpanMs = Annotated[int, BeforeValidator(_span)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class TargetSettings(_Strict):
+    """
+    One (region, project) to watch.
+    """
+
+    name: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """How policies, metrics and logs call it."""
+    region: str = Field(min_length=1)
+    """The region, for example cn-north-4."""
+    project_id: str = Field(min_length=1)
+    """The id of the project in that region."""
+    endpoint: str | None = None
+    """The address of the service, if it is not the region's public one."""
+    workspaces: Literal["all"] | list[str] = "all"
+    """``all``, or a list of workspace ids; ``"0"`` is the default workspace."""
+    credentials: str | None = None
+    """A section of the SDK's credentials file, if not ``basic``."""
+
+
+class LimitSettings(_Strict):
+    """
+    How many terminations a sliding window allows.
+    """
+
+    window: SpanMs = 3_600_000
+    max_terminations: int | None = Field(default=20, ge=0)
+    max_percent_of_running: Decimal | None = Field(default=Decimal(25), ge=0, le=100)
+
+    def as_limits(self) -> Limits:
+        """
+        Return the limits as the core knows them.
+        """
+        percent = self.max_percent_of_running
+        return Limits(
+            window_ms=self.window,
+            max_terminations=self.max_terminations,
+            max_percent_of_running=None if percent is None else Fraction(percent),
+        )
+
+
+class Settings(BaseSettings):
+    """
+    The settings of one process.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GUARD_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=False
+    )
+
+    targets: list[TargetSettings] = Field(min_length=1)
+    """What is watched: a list of targets. Required."""
+    armed: bool = False
+    """Whether this process may terminate jobs at all. Without it, it holds a client that has no terminate call."""
+    policies: Path = Path("policies")
+    """The folder of the policy files."""
+    prices: Path | None = None
+    """The price book: a YAML file with ``currency`` and ``prices``. Without it money is unknown."""
+    ledger: str = "sqlite:///guard.db"
+    """The URL of the ledger."""
+    listen: str = "127.0.0.1:9108"
+    """Where /metrics, /livez and /readyz are served."""
+    scan_interval: SpanMs = 60_000
+    """How often every target is walked. Deadlines do not depend on it; new jobs are found by it."""
+    limits: LimitSettings | Literal["none"] = LimitSettings()
+    """How many terminations a sliding window allows; ``none`` removes the limits, which every start says."""
+    clock: ClockRule = ClockRule.SMALLER
+    """Which clock of a running job counts: ``smaller`` (of the usable ones), ``duration`` or ``start_time``."""
+    timezone: str = "UTC"
+    """The time zone in which bare dates in exemptions end."""
+    pause_file: Path | None = None
+    """While this file exists, nothing is terminated."""
+    confirm_timeout: SpanMs = 600_000
+    """How long a termination may take until it is called unconfirmed."""
+    savings_horizon: SpanMs = 86_400_000
+    """The horizon over which the upper savings of a termination are counted."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            near = difflib.get_close_matches(value, available_timezones(), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"expected an IANA time zone such as UTC or Asia/Shanghai, got {value!r}{hint}")
+        return value
+
+    @field_validator("scan_interval", "confirm_timeout")
+    @classmethod
+    def _at_least_a_second(cls, value: int) -> int:
+        if value < 1000:
+            raise ValueError("expected at least 1s")
+        return value
+
+    @field_validator("targets")
+    @classmethod
+    def _distinct(cls, value: list[TargetSettings]) -> list[TargetSettings]:
+        for what, seen in (
+            ("name", [one.name for one in value]),
+            ("region and project_id", [(one.region, one.project_id) for one in value]),
+        ):
+            if len(set(seen)) < len(seen):
+                raise ValueError(f"two targets have the same {what}")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """
+        The time zone as an object.
+        """
+        return ZoneInfo(self.timezone)
+
+    def limits_in_force(self) -> Limits | None:
+        """
+        Return the limits, or None if they were removed.
+        """
+        return self.limits.as_limits() if isinstance(self.limits, LimitSettings) else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """
+        Let the environment win over the file.
+        """
+        return env_settings, init_settings
+
+
+class _FixedSettings(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def fixed_settings(**values: Any) -> Settings:
+    """
+    Return settings that the environment does not change.
+    """
+    return _FixedSettings(**values)
+
+
+def shipped_policies() -> Path:
+    """
+    Return the folder of the policies that come with the guard, in a checkout or in an installation.
+    """
+    here = Path(__file__).parent
+    checkout = here.parent / "policies"
+    return here / "_shipped" / "policies" if not checkout.is_dir() else checkout
+
+
+def environment() -> Mapping[str, str]:
+    """
+    Return the environment of the process, for the adapters that may not read it themselves.
+    """
+    return dict(os.environ)
+
+
+def load_settings(path: Path | None) -> Settings:
+    """
+    Read the settings file, if there is one, and the environment; raises ``BadInput`` that names file, line and key.
+    """
+    path = path or (Path(os.environ["GUARD_CONFIG"]) if os.environ.get("GUARD_CONFIG") else None)
+    values, lines = _read(path) if path is not None else ({}, {})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise BadInput("\n".join(_sentence(one, path, lines) for one in error.errors(include_url=False))) from error
+    except pydantic.errors.PydanticUserError as error:
+        raise BadInput(f"{path or 'environment'}: {error}") from error
+    except ValueError as error:
+        raise BadInput(f"environment: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[object, ...], int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: the settings file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: the settings file is not UTF-8 (byte {error.start})") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise BadInput(f"{path}:{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not YAML: {str(error)[:200]}") from error
+    if values is None or node is None:
+        return {}, {}
+    if not isinstance(values, dict) or any(not isinstance(key, str) for key in values):
+        raise BadInput(f"{path}:1: expected a mapping of settings")
+    lines: dict[tuple[object, ...], int] = {}
+    _lines_of(node, (), lines)
+    return values, lines
+
+
+def _lines_of(node: yaml.Node, place: tuple[object, ...], lines: dict[tuple[object, ...], int]) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            lines[(*place, key.value)] = key.start_mark.line + 1
+            _lines_of(value, (*place, key.value), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _lines_of(value, (*place, index), lines)
+
+
+def _sentence(error: Any, path: Path | None, lines: Mapping[tuple[object, ...], int]) -> str:
+    place = tuple(error["loc"])
+    known = place
+    while known and known not in lines:
+        known = known[:-1]
+    where = f"{path}:{lines[known]}" if known else str(path or "environment")
+    name = ".".join(str(part) for part in place)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(
+            str(place[-1]), list(Settings.model_fields) + list(TargetSettings.model_fields), n=1
+        )
+        message = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    elif error["type"] == "missing":
+        message = "this setting is required"
+    return f"{where}: {name}: {message}"
