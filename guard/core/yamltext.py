@@ -75,6 +75,7 @@ _SENTENCES = (
     ("unexpected end of stream", "the quote that opens here is never closed"),
     ("unexpected document separator", "the quote that opens here is never closed"),
     ("but got '<stream end>'", "the bracket that opens here is never closed"),
+    ("but found '<stream end>'", "the file ends within an open bracket"),
     ("could not find expected ':'", "expected ': ' after the key"),
     ("found character '\\t'", "a tab may not stand here; use spaces"),
     ("cannot start any token", "a value may not begin with this character; put the text in quotes"),
