@@ -6,6 +6,8 @@ The rest of the package writes SQL that every database understands. PostgreSQL i
 ``BEGIN IMMEDIATE`` does.
 """
 
+import contextlib
+import sqlite3
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from guard.errors import LedgerUnusable
 
-__all__ = ["Insert", "insert", "make_engine", "parse", "place", "redacted", "writing"]
+__all__ = ["Insert", "insert", "make_engine", "parse", "place", "probe", "redacted", "writing"]
 
 BUSY_TIMEOUT_S = 5.0
 _WRITES = "ledger_writes"
@@ -57,6 +59,19 @@ def place(url: sa.URL) -> Path | None:
     return None if url.database in _IN_MEMORY else Path(url.database or "").absolute()
 
 
+def probe(url: sa.URL, *, read_only: bool = False) -> None:
+    """
+    Open and close the file of an embedded ledger; raises ``sqlite3.Error`` if it cannot be opened or is something else.
+
+    Done before any engine is made: the asynchronous driver leaves a thread behind where it cannot open a file.
+    """
+    path = place(url)
+    if path is not None:
+        uri = _file_uri(path, read_only=read_only)
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+            connection.execute("PRAGMA schema_version")
+
+
 def make_engine(url: sa.URL, *, read_only: bool = False) -> AsyncEngine:
     """
     Return an engine on the ledger; nothing is opened before its first use.
@@ -68,8 +83,7 @@ def make_engine(url: sa.URL, *, read_only: bool = False) -> AsyncEngine:
         driver = sa.URL.create("sqlite+aiosqlite", database=":memory:")
         options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
     else:
-        mode = "ro" if read_only else "rwc"
-        name = f"file:{urllib.parse.quote(str(path))}"
+        name, _, mode = _file_uri(path, read_only=read_only).partition("?mode=")
         driver = sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"})
     engine = create_async_engine(driver, **options)
     sa.event.listen(engine.sync_engine, "connect", _on_connect_read_only if read_only else _on_connect)
@@ -82,6 +96,10 @@ def writing(engine: AsyncEngine) -> AsyncEngine:
     Return the engine for transactions that write: they take their place among the writers when they begin.
     """
     return engine.execution_options(**{_WRITES: True})
+
+
+def _file_uri(path: Path, *, read_only: bool) -> str:
+    return f"file:{urllib.parse.quote(str(path))}?mode={'ro' if read_only else 'rwc'}"
 
 
 def _on_connect(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:

@@ -143,6 +143,6 @@ def _refusal(ledger: str, holder: sa.RowMapping, *, now_ms: int) -> str:
     )
     return (
         f"ledger {ledger} is held by {holder['holder'][:100]!r} (host {holder['host'][:100]!r}, pid {holder['pid']}) "
-        f"since {since}, {beat}; stop that process first, or wait: "
+        f"since {since}, {beat}; stop it first, or wait: "
         f"a lease is free {STALE_MS // 1000} s after the last heartbeat"
     )

@@ -6,8 +6,9 @@ caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that n
 """
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, schema
-from guard.ledger.engine import make_engine, parse, place, redacted, writing
+from guard.ledger.engine import make_engine, parse, place, probe, redacted, writing
 
 T = TypeVar("T")
 
@@ -37,11 +38,14 @@ async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
     ``LedgerUnusable``. Close it with ``aclose``.
     """
     parsed = parse(url)
-    ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=redacted(parsed), read_only=read_only)
+    name = redacted(parsed)
+    with _named(name, "be opened" + _absence(place(parsed), read_only=read_only)):
+        await asyncio.to_thread(probe, parsed, read_only=read_only)
+    ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=name, read_only=read_only)
     try:
-        ready = await ledger.read("be opened" + _absence(place(parsed), read_only=read_only), schema.check)
+        ready = await ledger.read("be opened", schema.check)
         if not ready and read_only:
-            raise LedgerUnusable(f"ledger {ledger.name} is not of this version yet; start the guard on it once to set it up")
+            raise LedgerUnusable(f"ledger {name} is not of this version yet; start the guard on it once to set it up")
         if not ready:
             await ledger.write("be set up", schema.upgrade)
     except BaseException:
@@ -103,17 +107,12 @@ class SqlLedger:
             raise
 
     async def _transact(self, what: str, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
-        try:
+        with _named(self.name, what):
             if writes:
                 async with self._writer, self._writing.begin() as connection:
                     return await connection.run_sync(work)
             async with self._engine.connect() as connection:
                 return await connection.run_sync(work)
-        except LedgerUnusable as e:
-            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {e}") from e
-        except FAILURES as e:
-            cause = getattr(e, "orig", None) or e
-            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {str(cause)[:200]}") from e
 
     async def sightings(self, target: str) -> Mapping[JobKey, Sighting]:
         """
@@ -225,6 +224,20 @@ class SqlLedger:
         Put a pause on record, or lift it.
         """
         await self.write("take the pause", lambda at: observations.set_pause(at, pause))
+
+
+@contextlib.contextmanager
+def _named(ledger: str, what: str) -> Iterator[None]:
+    """
+    Turn every failure inside into a ``LedgerUnusable`` that names the ledger and *what* it could not do.
+    """
+    try:
+        yield
+    except LedgerUnusable as e:
+        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {e}") from e
+    except FAILURES as e:
+        cause = getattr(e, "orig", None) or e
+        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {str(cause)[:200]}") from e
 
 
 def _absence(path: Path | None, *, read_only: bool) -> str:

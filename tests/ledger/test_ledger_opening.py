@@ -126,14 +126,16 @@ def test_a_folder_that_takes_no_files_is_an_error():
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_ledger_that_may_not_be_written_is_an_error(file_url, tmp_path):
     """
-    A ledger on which this process may not write cannot be acted on.
+    A ledger on which this process may not write cannot be acted on, and is not harmed.
     """
-    use(file_url, nothing)
+    use(file_url, lambda ledger: ledger.remember([SIGHTING]))
     (tmp_path / "guard.db").chmod(0o400)
     tmp_path.chmod(0o500)
-    with pytest.raises(LedgerUnusable, match="readonly"):
-        use(file_url, lambda ledger: ledger.remember([SIGHTING]))
+    with pytest.raises(LedgerUnusable, match="cannot be opened: attempt to write a readonly database"):
+        use(file_url, nothing)
     tmp_path.chmod(0o700)
+    (tmp_path / "guard.db").chmod(0o600)
+    assert list(use(file_url, lambda ledger: ledger.sightings("north"))) == [SIGHTING.key]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_odd_file_names(tmp_path, name):
     The file is called exactly as the URL says.
     """
     url = sa.URL.create("sqlite", database=str(tmp_path / name)).render_as_string()
-    use(url.replace("?", "%3F"), lambda ledger: ledger.remember([SIGHTING]))
-    assert name in os.listdir(tmp_path)
+    use(url, lambda ledger: ledger.remember([SIGHTING]))
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_reading_only(file_url):
