@@ -7,8 +7,9 @@ Everything but the clock and the account is the real thing: the client signs, th
 import asyncio
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from guard import commands
 from guard.app import Outside, Wired
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
-from guard.core.spans import HOUR_MS, MINUTE_MS, format_span
+from guard.core.spans import HOUR_MS, MINUTE_MS
 from guard.daemon.clocks import ScaledClock
 from guard.report import intent_row, iso
-from guard.screen import plain, show_intents
+from guard.screen import plain, table
 from guard.settings import Settings, fixed_settings, shipped_policies
 from guard.simulate import ACCESS_KEY, SECRET_KEY
 from guard.simulator import FLAVORS, CallLog, Knobs, SimJob, World, create_app, populate, serve
@@ -91,7 +92,7 @@ async def play(options: DemoOptions, folder: Path, console: Console | None) -> P
     calls = CallLog()
     world = World(Knobs(verify_signatures=True, access_keys={ACCESS_KEY: SECRET_KEY}), clock.now, site=DEFAULT_SITE)
     _stage(world, options.seed)
-    _speak(console)
+    _speak(console, clock, {job.id: job.name for job in world.live()})
     async with await serve(create_app(world, calls)) as server:
         settings = _settings(folder, server.url)
         credentials = {"HUAWEICLOUD_SDK_AK": ACCESS_KEY, "HUAWEICLOUD_SDK_SK": SECRET_KEY}
@@ -120,7 +121,7 @@ def _settings(folder: Path, url: str) -> Settings:
         ledger=f"sqlite:///{folder / 'guard.db'}",
         listen="127.0.0.1:0",
         scan_interval="5m",
-        limits={"window": "1h", "max_terminations": 20, "max_percent_of_running": 50},
+        limits={"window": "2h", "max_terminations": 9, "max_percent_of_running": 50},
     )
 
 
@@ -145,46 +146,42 @@ def _stage(world: World, seed: int) -> None:
     runs("pretraining", "guo_li", for_ms=12 * HOUR_MS - 9 * MINUTE_MS, flavor=ascend, node_count=4)
     keep = {"cost-guard/keep": "yes"}
     runs("agreed-pretraining", "guo_li", for_ms=40 * HOUR_MS, flavor=ascend, node_count=8, annotations=keep)
-    runs("big-model", "hugo", for_ms=5 * HOUR_MS - 20 * MINUTE_MS, flavor=big, node_count=1)
-    runs("clockless", "farah", for_ms=90 * HOUR_MS, flavor=p100, node_count=4, quirk=_clockless())
+    runs("big-model", "hugo", for_ms=20 * HOUR_MS - 20 * MINUTE_MS, flavor=big, node_count=1)
+    runs("clockless", "farah", for_ms=90 * HOUR_MS, flavor=p100, node_count=4, quirk="null-status")
     world.add(
         SimJob(id="demo-stuck", name="stuck", user="emil", flavor=big, node_count=8, create_time_ms=now - 345 * MINUTE_MS)
     )
 
 
-def _clockless() -> str:
-    return "null-status"
-
-
-def _speak(console: Console | None) -> None:
+def _speak(console: Console | None, clock: ScaledClock, names: Mapping[str, str]) -> None:
     """
     Send the guard's log to a voice that tells the main events; all else stays unsaid.
     """
 
     def tell(_: Any, __: str, event: Any) -> Any:
-        if console is not None and (line := _line(event)):
-            console.print(plain(line), soft_wrap=True)
+        if console is not None and (line := _line(event, names)):
+            console.print(plain(f"{datetime.fromtimestamp(clock.now(), UTC):%H:%M:%S}  {line}"), soft_wrap=True)
         raise structlog.DropEvent
 
     structlog.configure(processors=[tell])
 
 
-def _line(event: dict[str, Any]) -> str:
-    job = str(event.get("job", "")).removeprefix("demo-")
+def _line(event: dict[str, Any], names: Mapping[str, str]) -> str:
+    job = names.get(str(event.get("job", "")), "")
     match event["event"]:
         case "policies.taken":
-            return f"policies in force: {', '.join(event['enforce'])}; only observed: {', '.join(event['observe'])}"
+            return f"in force: {', '.join(event['enforce'])}; only observed: {', '.join(event['observe'])}"
         case "termination.accepted":
-            late = format_span(event["lateness_ms"] or 0)
-            return f"STOP      {job}: {event['policy']}: {event['reason']}; {late} after it was due"
+            late_ms = (event["lateness_ms"] or 0) / SPEED
+            return f"STOP       {job}  by {event['policy']}: {event['reason']}  [{late_ms:.0f} ms after it was due]"
         case "termination.settled":
-            return f"{event['outcome']:<9} {job}: {event['note']}"
+            return f"{event['outcome']:<10} {job}: {event['note']}"
         case "termination.held_back":
-            return f"spared    {job}: {event['policy']} matches, but {event['why']}: {event['reason']}"
+            return f"held back  {job}: {event['policy']} matches, but {event['why']}: {event['reason']}"
         case "policy.observed":
-            return f"observed  {job}: {event['policy']}: {event['reason']}"
+            return f"observed   {job}: {event['policy']}: {event['reason']}"
         case "scan.failed" | "policies.refused" | "ledger.failed" | "termination.interrupted":
-            return f"TROUBLE   {event}"
+            return f"TROUBLE    {event}"
     return ""
 
 
@@ -212,11 +209,18 @@ def summarise(played: Played) -> dict[str, Any]:
 
 
 def _print_summary(console: Console, played: Played, summary: dict[str, Any]) -> None:
+    rows = []
+    for one in sorted(played.intents, key=lambda intent: intent.number):
+        late = "" if one.lateness_ms is None else f"{one.lateness_ms / SPEED:.0f} ms"
+        saved = "" if one.savings_upper is None else f"{one.savings_upper:.2f} {one.draft.currency}"
+        outcome = one.outcome.value if one.outcome else f"open ({one.state.value})"
+        facts = one.draft.facts
+        rows.append((facts["name"], facts["user"], one.draft.policy, outcome, late, saved))
     console.print()
-    show_intents(console, summary["intents"])
-    spared = summary["jobs"] - len(summary["stopped"])
-    console.print(f"{len(summary['stopped'])} jobs stopped, {spared} left alone.")
-    console.print(f"worst lateness: {summary['worst_lateness_seconds']:.2f} s of that world's time")
+    console.print(table("", ("job", "user", "stopped by", "outcome", "late (real)", "saved at most"), rows))
+    console.print(f"{len(summary['stopped'])} jobs stopped, {summary['jobs'] - len(summary['stopped'])} left alone")
+    worst_ms = summary["worst_lateness_seconds"] * 1000 / SPEED
+    console.print(f"worst lateness: {worst_ms:.0f} ms of real time, from due to the accepted call")
     console.print(f"saved at most, over 24 h: {float(summary['savings_upper']['CNY']):.2f} CNY")
     agree = "agree" if summary["log_and_ledger_agree"] else "DO NOT AGREE"
     console.print(f"the service's own log, the ledger and the fates of the jobs {agree}", style="bold")

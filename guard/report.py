@@ -121,6 +121,7 @@ def intent_row(intent: Intent) -> dict[str, Any]:
     return {
         "intent": intent.number,
         "job": draft.key.job_id,
+        "name": draft.facts.get("name", ""),
         "region": draft.key.region,
         "project_id": draft.key.project_id,
         "target": draft.target,

@@ -63,16 +63,18 @@ def show_scan(console: Console, report: ScanReport) -> None:
 
 def show_intents(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     """
-    Print intents, newest first.
+    Print intents, newest first; the note only of those that were not confirmed.
     """
-    columns = ("no.", "accepted", "job", "policy", "outcome", "late s", "saved at most", "note")
     cells = []
     for row in rows:
         saved = f"{float(row['savings_upper']):.2f} {row['currency']}" if row["savings_upper"] else ""
         outcome = row["outcome"] or f"open: {row['state']}"
-        late = row["lateness_seconds"]
-        cells.append((row["intent"], row["accepted"], row["job"], row["policy"], outcome, late, saved, row["note"]))
-    console.print(table("", columns, cells))
+        if row["outcome"] != "confirmed" and row["note"]:
+            outcome = f"{outcome}: {row['note']}"
+        late = "" if row["lateness_seconds"] is None else f"{row['lateness_seconds']:.2f} s"
+        moment = str(row["accepted"] or row["intended"])[:19].replace("T", " ")
+        cells.append((row["intent"], moment, row["name"], row["job"], row["policy"], outcome, late, saved))
+    console.print(table("", ("no.", "at (UTC)", "name", "job", "policy", "outcome", "late", "saved at most"), cells))
 
 
 def show_explained(console: Console, explained: Explained) -> None:
