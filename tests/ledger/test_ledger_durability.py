@@ -43,11 +43,18 @@ async def with_two(url, work):
 @pytest.mark.parametrize("how", ["exit", "kill"])
 def test_a_killed_process_leaves_its_intent(file_url, how):
     """
-    What was recorded is there after the process died in the very next instruction.
+    What was recorded is there after the process died in the very next instruction, also for one that only reads.
     """
     with child("intend", file_url, how) as process:
         process.communicate()
     assert process.returncode == {"exit": 3, "kill": -9}[how]
+
+    async def look():
+        ledger = await open_ledger(file_url, read_only=True)
+        assert [intent.draft for intent in await ledger.open_intents()] == [DRAFT]
+        await ledger.aclose()
+
+    asyncio.run(look())
 
     async def work(ledger):
         (intent,) = await ledger.open_intents()

