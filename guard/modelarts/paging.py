@@ -14,10 +14,11 @@ requests. So the walk rests on neither:
   that was live throughout, whatever ended, began or was restarted meanwhile and whatever ``offset`` means.
 
 The meaning of ``offset`` only decides which request comes next, thus how many are needed. Consecutive windows overlap by
-``OVERLAP`` jobs, by more after a border was lost; where ``offset`` counts pages, a window may begin only at a multiple of its
-length, so the length is chosen to fit. A border that is not proved is read again from further back, then the whole walk is
-repeated, at most ``MAX_REPEATS`` times; the last pass keeps what it finds, but the walk says that it is incomplete. Like every
-paging by offset, this trusts the service to sort jobs of the same millisecond in one way.
+``OVERLAP`` jobs, by more after a border was lost. Where ``offset`` counts pages, a window may begin only at a multiple of
+its length, so the length is chosen to fit. A border that is not proved is read again from further back, then the whole walk
+is repeated, at most ``MAX_REPEATS`` times; the last pass keeps what it finds, but the walk says that it is incomplete.
+
+Like every paging by offset, this trusts the service to sort jobs of the same millisecond in one way.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

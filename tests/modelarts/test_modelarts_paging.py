@@ -1,0 +1,244 @@
+"""
+Walks over lists that change while they are read, under both meanings of ``offset``.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import httpx
+import pytest
+from calling import HOUR_MS, NOW_MS, Bench, HandClock, ask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guard.errors import Retryable
+from guard.modelarts.paging import OVERLAP, Limits, walk, window_at
+from guard.simulator import FLAVORS, CallLog, Knobs, LoopbackTransport, SimJob, World, create_app
+
+P100 = FLAVORS["modelarts.vm.p100.large.eco"]
+LIVE = 1234
+
+
+class Churning(httpx.AsyncBaseTransport):
+    """
+    A simulated service in which, after each page of jobs, three end and three start.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log = CallLog()
+        self._inner = LoopbackTransport(create_app(world, self.log))
+        self._random = random.Random(7)
+        self._serial = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        for job in self._random.sample(self.world.live(), 3):
+            job.end_time_ms = self.world.now_ms
+        for _ in range(3):
+            self._serial += 1
+            self.world.add(sim_job(f"new-{self._serial:04}", created_ms=NOW_MS + self._serial))
+        return response
+
+
+def sim_job(job_id: str, *, created_ms: int) -> SimJob:
+    return SimJob(id=job_id, create_time_ms=created_ms, start_time_ms=created_ms, flavor=P100)
+
+
+def crowded(jobs: int, **knobs: object) -> World:
+    world = World(Knobs(**knobs), HandClock().now)
+    for number in range(jobs):
+        world.add(sim_job(f"job-{number:04}", created_ms=NOW_MS - 10 * HOUR_MS + number // 2))
+    return world
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+def test_every_job_that_stays_is_found_once(means):
+    """
+    Of 1,234 live jobs each that lives through the walk is found, once, while three end and three start per page.
+    """
+    transport = Churning(crowded(LIVE, offset_means=means))
+    before = {job.id for job in transport.world.live()}
+    inventory = ask(Bench(transport), lambda bench: bench.client.walk())
+    found = [job.key.job_id for job in inventory.jobs]
+    stayed = before & {job.id for job in transport.world.live()}
+    assert inventory.complete, inventory.doubt
+    assert len(before) == LIVE
+    assert len(found) == len(set(found))
+    assert stayed <= set(found)
+    assert len(transport.log.of("list")) <= 45
+
+
+@pytest.mark.parametrize(("jobs", "requests"), [(0, 1), (1, 1), (49, 1), (50, 2), (51, 2), (90, 3), (100, 3)])
+def test_small_lists(jobs, requests):
+    """
+    What fits into one short page is one request, and the borders of full pages are read right.
+    """
+    bench = Bench(crowded(jobs))
+    inventory = ask(bench, lambda bench: bench.client.walk())
+    assert inventory.complete
+    assert {job.key.job_id for job in inventory.jobs} == {f"job-{number:04}" for number in range(jobs)}
+    assert len(bench.log.of("list")) == requests
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+def test_without_the_filter(means):
+    """
+    Where the service refuses the filter, the walk reads ended jobs too and keeps those that live.
+    """
+    world = crowded(LIVE, offset_means=means, refuse_filters=True)
+    for job in world.live()[::3]:
+        job.end_time_ms = NOW_MS - HOUR_MS
+    bench = Bench(world)
+    inventory = ask(bench, lambda bench: bench.client.walk())
+    assert inventory.complete
+    assert {job.key.job_id for job in inventory.jobs} == {job.id for job in world.live()}
+
+
+def test_jobs_whose_phase_is_odd_are_kept():
+    """
+    A phase that is unknown or unreadable does not drop a job, as an ended one does.
+    """
+    world = World(Knobs(refuse_filters=True), HandClock().now)
+    for job_id, quirk in (("a", "28-unknown-phase"), ("b", "null-status"), ("c", None)):
+        job = world.add(sim_job(job_id, created_ms=NOW_MS - HOUR_MS))
+        job.quirk = quirk
+    world.add(sim_job("d", created_ms=NOW_MS - HOUR_MS)).end_time_ms = NOW_MS
+    inventory = ask(Bench(world), lambda bench: bench.client.walk())
+    assert [job.key.job_id for job in inventory.jobs] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+def test_the_page_cap(means):
+    """
+    A list that does not end within the cap is reported as incomplete, with what was read.
+    """
+    bench = Bench(crowded(LIVE, offset_means=means), limits=Limits(max_windows=5))
+    inventory = ask(bench, lambda bench: bench.client.walk())
+    assert not inventory.complete
+    assert "did not end within 5 requests" in inventory.doubt
+    assert 150 < len(inventory.jobs) < LIVE
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+def test_items_without_identity_are_counted_once(means):
+    """
+    Junk between jobs, also where windows overlap, is counted once each and hides no job.
+    """
+    world = crowded(300, offset_means=means)
+    for job in world.live()[::10]:
+        job.quirk = "no-metadata" if job.id.endswith("00") else "not-an-object"
+    inventory = ask(Bench(world), lambda bench: bench.client.walk())
+    assert inventory.complete
+    assert (len(inventory.jobs), inventory.unreadable) == (270, 30)
+
+
+class Moving:
+    """
+    A list of numbers of which *leaving* go, by *choose*, after each request; *fail_at* is a request that fails.
+    """
+
+    def __init__(self, size: int, means: str, *, leaving: int = 0, from_front: bool = True, fail_at: int = 0) -> None:
+        self.live = list(range(size))
+        self.gone: set[int] = set()
+        self.requests: list[tuple[int, int]] = []
+        self._means, self._leaving, self._from_front, self._fail_at = means, leaving, from_front, fail_at
+        self._random = random.Random(size)
+
+    async def fetch(self, offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
+        self.requests.append((offset, limit))
+        if len(self.requests) == self._fail_at:
+            raise Retryable("no more")
+        first = offset * limit if self._means == "page" else offset
+        page = [(str(number), number) for number in self.live[first : first + limit]]
+        for _ in range(min(self._leaving, len(self.live))):
+            self.gone.add(self.live.pop(0 if self._from_front else self._random.randrange(len(self.live))))
+        return page
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(0, 400),
+    means=st.sampled_from(["page", "item"]),
+    leaving=st.integers(0, 60),
+    from_front=st.booleans(),
+    believed=st.sampled_from([None, "page", "item"]),
+)
+def test_a_walk_misses_nothing_or_says_so(size, means, leaving, from_front, believed):
+    """
+    Whatever leaves, and whatever was believed of ``offset``, a walk without a doubt has found all that stayed.
+    """
+    moving = Moving(size, means, leaving=leaving, from_front=from_front)
+    walked = asyncio.run(walk(moving.fetch, Limits(max_windows=80), meaning=believed))
+    missed = set(range(size)) - moving.gone - set(walked.found.values())
+    assert walked.doubt or not missed
+    assert len(moving.requests) <= 80
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+def test_what_was_learnt_saves_requests(means):
+    """
+    The meaning that one walk found out is right and is used by the next.
+    """
+    first = Moving(1000, means)
+    learnt = asyncio.run(walk(first.fetch, Limits())).meaning
+    second = Moving(1000, means)
+    asyncio.run(walk(second.fetch, Limits(), meaning=learnt))
+    assert learnt == means
+    assert len(second.requests) <= len(first.requests)
+
+
+def test_a_list_that_flees_is_incomplete():
+    """
+    When more leave the front than windows overlap, the walk is repeated a bounded number of times and then says so.
+    """
+    moving = Moving(20_000, "item", leaving=70)
+    walked = asyncio.run(walk(moving.fetch, Limits(max_windows=400)))
+    assert walked.doubt
+    assert len(moving.requests) <= 400
+
+
+def test_a_service_that_ignores_the_offset():
+    """
+    The same page for every offset ends the walk with a doubt instead of running for ever.
+    """
+    requests = 0
+
+    async def fetch(offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
+        nonlocal requests
+        requests += 1
+        return [(str(number), number) for number in range(limit)]
+
+    walked = asyncio.run(walk(fetch, Limits()))
+    assert "whatever the offset" in walked.doubt
+    assert requests < 40
+
+
+@pytest.mark.parametrize(("fail_at", "found"), [(2, 50), (3, 90)])
+def test_a_failure_on_the_way_keeps_what_was_read(fail_at, found):
+    """
+    A page that fails after the first leaves the jobs before it, and the doubt.
+    """
+    walked = asyncio.run(walk(Moving(300, "page", fail_at=fail_at).fetch, Limits()))
+    assert (len(walked.found) >= found - OVERLAP, walked.doubt) == (True, "no more")
+
+
+def test_a_failure_of_the_first_page_is_raised():
+    """
+    A list of which nothing was read is an error.
+    """
+    with pytest.raises(Retryable):
+        asyncio.run(walk(Moving(300, "page", fail_at=1).fetch, Limits()))
+
+
+@given(st.integers(1, 200_000), st.sampled_from(["page", "item"]))
+def test_windows_always_move_on(start, means):
+    """
+    A window begins at the wanted place or before, keeps to the service's limit, and reaches beyond the overlap.
+    """
+    offset, limit, first = window_at(start, means, 50)
+    assert 1 <= limit <= 50
+    assert first <= start
+    assert first == (offset * limit if means == "page" else offset)
+    assert first + limit >= start + OVERLAP + 5
