@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from guard.core.clock import running_time
-from guard.core.facts import Job, JobKey, Missing
+from guard.core.facts import Growing, Job, JobKey, Missing
 from guard.core.fields import Facts, Terms, cost_rate, facts_of, total_cards
 from guard.core.judge import explain, judge, reason, turning_points
 from guard.core.policy import Exemption, Policy, PolicySet
@@ -89,9 +89,9 @@ def decide(policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_m
     """
     facts = facts_of(job, seen, terms, now_ms=now_ms)
     roles = tuple(_name_of(one, index) if len(facts) > 1 else "" for index, one in enumerate(facts))
-    floor_ms = max(seen.start_time_ms or 0, 0) or seen.first_seen_ms
     clock = running_time(job, seen, terms.clock, now_ms=now_ms)
-    judgements = tuple(_judge_policy(policy, facts, roles, now_ms, floor_ms) for policy in policies.policies)
+    span = _Span(began_ms=_began(job, seen, clock.fact, now_ms), first_seen_ms=seen.first_seen_ms, now_ms=now_ms)
+    judgements = tuple(_judge_policy(policy, facts, roles, span) for policy in policies.policies)
     if clock.dispute:
         judgements = tuple(replace(one, reason=f"{one.reason}; {clock.dispute}") for one in judgements)
     rate, cards = cost_rate(job, terms.prices), total_cards(job.resources)
@@ -108,11 +108,32 @@ def decide(policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_m
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """
+    The time that a judgement looks at: the phase began at *began_ms* (None: not known), and it is *now_ms*.
+    """
+
+    began_ms: int | None
+    first_seen_ms: int
+    now_ms: int
+
+
+def _began(job: Job, seen: Sighting, running: Growing | Missing, now_ms: int) -> int | None:
+    """
+    Return when the present phase began, by the clock that counts; no match on it is older than that.
+    """
+    if job.phase == "Running":
+        return None if isinstance(running, Missing) else now_ms - int(running.value)
+    return seen.waiting_since_ms
+
+
 def _name_of(facts: Facts, index: int) -> str:
     return f"resource {index + 1} ({facts.role})" if facts.role else f"resource {index + 1}"
 
 
-def _judge_policy(policy: Policy, facts: Sequence[Facts], roles: Sequence[str], now_ms: int, floor_ms: int) -> Judgement:
+def _judge_policy(policy: Policy, facts: Sequence[Facts], roles: Sequence[str], span: _Span) -> Judgement:
+    now_ms = span.now_ms
     verdicts = [judge(policy.clause, one, at_ms=now_ms) for one in facts]
     verdict = some(verdicts)
     chosen = verdicts.index(verdict)
@@ -123,12 +144,14 @@ def _judge_policy(policy: Policy, facts: Sequence[Facts], roles: Sequence[str], 
         policy=policy,
         verdict=verdict,
         reason=(f"{resource}: {sentence}" if resource else sentence) + table,
-        deadline_ms=_deadline(policy, facts, now_ms, floor_ms),
+        deadline_ms=_deadline(policy, facts, span),
         resource=resource,
     )
 
 
-def _deadline(policy: Policy, facts: Sequence[Facts], now_ms: int, floor_ms: int) -> int | None:
+def _deadline(policy: Policy, facts: Sequence[Facts], span: _Span) -> int | None:
+    now_ms = span.now_ms
+
     def verdict(at_ms: int) -> Verdict:
         return some(judge(policy.clause, one, at_ms=at_ms) for one in facts)
 
@@ -137,8 +160,8 @@ def _deadline(policy: Policy, facts: Sequence[Facts], now_ms: int, floor_ms: int
         return next((turn for turn in turns if turn > now_ms and verdict(turn) is Verdict.MATCH), None)
     for turn in reversed([turn for turn in turns if turn <= now_ms]):
         if verdict(turn - 1) is not Verdict.MATCH:
-            return turn
-    return floor_ms
+            return turn if span.began_ms is None else max(turn, span.began_ms)
+    return span.first_seen_ms if span.began_ms is None else span.began_ms
 
 
 def _spared(exemptions: Sequence[Exemption], facts: Sequence[Facts], now_ms: int) -> list[Spared]:

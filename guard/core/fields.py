@@ -127,14 +127,16 @@ def facts_of(job: Job, seen: Sighting, terms: Terms, *, now_ms: int) -> tuple[Fa
     """
     resources = job.resources or (Resource(),)
     duration = running_time(job, seen, terms.clock, now_ms=now_ms).fact
+    # Of an elastic job that is not running it is not known when its running time was, so not on how many nodes.
+    spent = duration if job.phase == "Running" or not job.node_counts else UNREADABLE
     shared: dict[str, Fact] = {
         "duration": duration,
         "age": _age(job, now_ms),
         "waiting": waiting_time(job, seen, now_ms=now_ms),
         "total_cards": total_cards(resources),
-        "card_hours": accumulated(job, duration, card_rate(resources)),
+        "card_hours": accumulated(job, spent, card_rate(resources)),
         "cost_rate": cost_rate(job, terms.prices),
-        "cost": accumulated(job, duration, cost_rate(job, terms.prices)),
+        "cost": accumulated(job, spent, cost_rate(job, terms.prices)),
         "phase": job.phase,
         "pool_id": job.pool_id,
         "user": job.user,
@@ -233,7 +235,7 @@ def accumulated(job: Job, duration: Fact, per_hour: Fraction | Missing) -> Growi
     Return what a rate has summed up to over this run, growing while the job runs.
 
     The node counts of an elastic job scale the rate over time; time before the first of them counts for nothing, because
-    the smaller sum is the safe one.
+    the smaller sum is the safe one, and counts of the future are not there yet.
     """
     if not isinstance(duration, Growing) or isinstance(per_hour, Missing) or isinstance(job.node_counts, Missing):
         return UNREADABLE
@@ -245,10 +247,11 @@ def accumulated(job: Job, duration: Fact, per_hour: Fraction | Missing) -> Growi
     if isinstance(nodes, Missing) or nodes <= 0:
         return UNREADABLE
     now = duration.at_ms
+    counts = [(since, count) for since, count in job.node_counts if since <= now]
+    if not counts:
+        return UNREADABLE
     began = now - int(duration.value)
-    node_ms = 0
-    ends = [since for since, _ in job.node_counts[1:]] + [now]
-    for (since, count), end in zip(job.node_counts, ends, strict=True):
-        node_ms += count * max(0, min(end, now) - max(since, began))
-    last = job.node_counts[-1][1]
+    ends = [since for since, _ in counts[1:]] + [now]
+    node_ms = sum(count * max(0, end - max(since, began)) for (since, count), end in zip(counts, ends, strict=True))
+    last = counts[-1][1]
     return Growing(per_ms * Fraction(node_ms, nodes), now, per_ms * Fraction(last, nodes) * grows)

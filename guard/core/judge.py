@@ -118,7 +118,7 @@ def reason(trace: Trace) -> str:
     """
     Return one sentence that names the conditions which decided: those with the verdict of the whole, and their values.
     """
-    return "; ".join(_decisive(trace, trace.verdict)) or trace.text
+    return "; ".join(_decisive(trace, trace.verdict))
 
 
 def _decisive(trace: Trace, wanted: Verdict) -> Iterable[str]:

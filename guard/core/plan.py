@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from guard.core.decide import Decision, Judgement
-from guard.core.facts import TERMINABLE_PHASES, Job, JobKey
+from guard.core.facts import TERMINABLE_PHASES, Job, JobKey, Missing
 from guard.core.limits import Allowance
 from guard.core.policy import Act, Mode
 from guard.core.spans import HOUR_MS, MINUTE_MS
@@ -118,11 +118,14 @@ class Plan:
 def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> Plan:
     """
     Order the terminations that the decisions ask for and the *standing* allows; pure, and independent of the order of jobs.
+
+    Of several decisions on one job the one on the newest reading counts.
     """
     held: list[Finding] = []
     notices: list[Finding] = []
     candidates: list[Order] = []
-    for decision in sorted(decisions, key=lambda one: one.key):
+    newest = {one.key: one for one in sorted(decisions, key=lambda one: (one.job.read_at_ms, one.at_ms))}
+    for _, decision in sorted(newest.items()):
         for judgement in decision.matches:
             policy = judgement.policy
             if policy.mode is Mode.OBSERVE:
@@ -205,5 +208,7 @@ def fingerprint(job: Job, digest: str, credentials: str) -> str:
     """
     Return twelve hex digits of what an attempt rested on: the facts that do not grow, the policy and the credentials.
     """
-    basis = repr((job.phase, job.user, job.name, job.pool_id, job.annotations, job.resources, digest, credentials))
+    annotations = job.annotations if isinstance(job.annotations, Missing) else sorted(job.annotations.items())
+    texts = (job.phase, job.user, job.name, job.kind, job.description, job.engine, job.image, job.pool_id, job.workspace)
+    basis = repr((texts, annotations, job.resources, digest, credentials))
     return hashlib.sha256(basis.encode()).hexdigest()[:12]

@@ -10,14 +10,15 @@ from guard.core.fields import accumulated
 from guard.core.sighting import usable_start
 from guard.core.spans import HOUR_MS
 
-PLACES = Decimal(1).scaleb(-10)
+PLACES = 10
 
 
 def exact(money: Fraction) -> Decimal:
     """
     Return money as a Decimal with ten places, more than any price list has; it is rounded further only when shown.
     """
-    return (Decimal(money.numerator) / Decimal(money.denominator)).quantize(PLACES)
+    # Built from its digits, because arithmetic on Decimals rounds to the digits of their context.
+    return Decimal(f"{round(money * 10**PLACES)}e-{PLACES}")
 
 
 def upper_savings(

@@ -45,13 +45,13 @@ def observe(previous: Sighting | None, job: Job) -> Sighting:
         return _fresh(job, run=1, first_seen_ms=job.read_at_ms)
     if job.read_at_ms < previous.last_seen_ms:
         return previous
-    start, reading = usable_start(job), _usable_reading(job)
+    start, reading = usable_start(job), usable_reading(job)
     restarted = (
         start is not None and previous.start_time_ms is not None and abs(start - previous.start_time_ms) > START_TOLERANCE_MS
     ) or _fell(previous.reading_ms, job)
     if restarted:
         fresh = _fresh(job, run=previous.run + 1, first_seen_ms=job.read_at_ms)
-        return replace(fresh, ran=True, waiting_since_ms=_returned(previous, job))
+        return replace(fresh, ran=True, waiting_since_ms=_returned(previous, job, ran_between=True))
     stood_still = reading == previous.reading_ms and _phase(job) == previous.phase == "Running"
     kept = reading is None or stood_still
     return replace(
@@ -62,7 +62,7 @@ def observe(previous: Sighting | None, job: Job) -> Sighting:
         reading_ms=previous.reading_ms if kept else reading,
         reading_at_ms=previous.reading_at_ms if kept else job.read_at_ms,
         start_time_ms=previous.start_time_ms if start is None else start,
-        waiting_since_ms=_returned(previous, job),
+        waiting_since_ms=_returned(previous, job, ran_between=reading not in (None, previous.reading_ms)),
     )
 
 
@@ -80,7 +80,7 @@ def usable_start(job: Job) -> int | None:
 
 
 def _fresh(job: Job, *, run: int, first_seen_ms: int) -> Sighting:
-    reading = _usable_reading(job)
+    reading = usable_reading(job)
     return Sighting(
         key=job.key,
         target=job.target,
@@ -95,7 +95,10 @@ def _fresh(job: Job, *, run: int, first_seen_ms: int) -> Sighting:
     )
 
 
-def _usable_reading(job: Job) -> int | None:
+def usable_reading(job: Job) -> int | None:
+    """
+    Return the ``duration`` that was read, in milliseconds, or None if it is zero, missing or negative.
+    """
     return None if isinstance(job.duration_ms, Missing) or job.duration_ms <= 0 else job.duration_ms
 
 
@@ -112,12 +115,15 @@ def _phase(job: Job) -> str:
 
 
 def _has_run(job: Job) -> bool:
-    return job.phase == "Running" or usable_start(job) is not None or _usable_reading(job) is not None
+    return job.phase == "Running" or usable_start(job) is not None or usable_reading(job) is not None
 
 
-def _returned(previous: Sighting, job: Job) -> int | None:
+def _returned(previous: Sighting, job: Job, *, ran_between: bool) -> int | None:
+    """
+    Return since when a waiting job waits; one that *ran_between* two readings waits since the later of them at most.
+    """
     if _phase(job) not in WAITING_PHASES:
         return None
     if previous.phase == "Running":
         return job.read_at_ms
-    return previous.waiting_since_ms
+    return job.read_at_ms if ran_between and previous.waiting_since_ms is not None else previous.waiting_since_ms

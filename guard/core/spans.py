@@ -3,7 +3,6 @@ Spans of time and exact numbers as people write and read them.
 """
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 SECOND_MS = 1_000
@@ -47,6 +46,8 @@ def format_number(number: int | Fraction, *, places: int = 2) -> str:
     """
     if isinstance(number, int):
         return str(number)
-    quotient = Decimal(number.numerator) / Decimal(number.denominator)
-    rounded = quotient.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
-    return f"{rounded:f}".rstrip("0").rstrip(".")
+    # Whole numbers throughout, because a hostile reading may have more digits than a Decimal's context allows.
+    scaled = round(number * 10**places)
+    whole, rest = divmod(abs(scaled), 10**places)
+    decimals = f"{rest:0{places}d}".rstrip("0") if rest else ""
+    return ("-" if scaled < 0 else "") + str(whole) + (f".{decimals}" if decimals else "")
