@@ -12,9 +12,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
-import msgspec
 
 from guard.errors import Conflict, JobGone, NeedsPerson, Refused, Retryable, TargetError, Unauthorized
+from guard.modelarts.readings import Undecodable, decoded
 
 MAX_MESSAGE = 200
 FILTER_REFUSED = frozenset({"ModelArts.2807", "ModelArts.2808", "ModelArts.2809"})
@@ -77,8 +77,8 @@ def problem_of(body: bytes) -> Problem:
     nested object. The gateway's older prefix ``APIG.`` is read as ``APIGW.``.
     """
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        value = decoded(body)
+    except Undecodable:
         return Problem()
     if not isinstance(value, dict):
         return Problem()

@@ -46,7 +46,7 @@ class ModelArtsClient:
         self._meaning: Meaning | None = None
         self._workspaces: tuple[str, ...] = ()
         self._looked_up: dict[str, tuple[Resource, ...]] = {}
-        self._table = FlavorTable(self.flavors, service.monotonic)
+        self._table = FlavorTable(self.flavors, service.clock.monotonic)
 
     @property
     def target(self) -> str:
@@ -61,7 +61,7 @@ class ModelArtsClient:
 
         A workspace that cannot be read makes the inventory incomplete; if none can, the first error is raised.
         """
-        started_at_ms = self.now_ms()
+        started = self._service.clock.now()
         workspaces, doubt = await self._to_walk()
         doubts = [doubt] if doubt else []
         jobs: dict[str, Job] = {}
@@ -86,7 +86,8 @@ class ModelArtsClient:
             complete=not doubts,
             unreadable=unreadable,
             doubt="; ".join(doubts),
-            started_at_ms=started_at_ms,
+            # Before the first answer nothing was known of the service's clock.
+            started_at_ms=int(self._service.time.of(started) * 1000),
             finished_at_ms=self.now_ms(),
         )
 

@@ -68,8 +68,11 @@ class Exchange:
     Sends requests through *http* and tells *observer* of each: operation, HTTP status or "no_answer", seconds.
     """
 
-    def __init__(self, http: httpx.AsyncClient, clock: Clock, observer: Observer = unobserved) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, clock: Clock, observer: Observer = unobserved, *, whole_s: float = WHOLE_S
+    ) -> None:
         self._http = http
+        self._whole_s = whole_s
         self._observer = observer
         self.clock = clock
 
@@ -80,7 +83,7 @@ class Exchange:
         sent_at, began, code = self.clock.now(), self.clock.monotonic(), "no_answer"
         try:
             # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
-            async with asyncio.timeout(WHOLE_S):
+            async with asyncio.timeout(self._whole_s):
                 response = await self._http.send(request, auth=auth, follow_redirects=False)
             code = str(response.status_code)
         except (httpx.HTTPError, TimeoutError) as error:

@@ -7,11 +7,9 @@ The table is kept for an hour; a resource that is filled from it says so. Readin
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-import msgspec
-
 from guard.core.facts import ABSENT, UNREADABLE, Job, Missing, Resource
 from guard.errors import TargetError
-from guard.modelarts.readings import at, lawful_text
+from guard.modelarts.readings import Undecodable, at, decoded, lawful_text
 from guard.modelarts.wire import Unparsable, flavor_row
 
 KEEP_S = 3600.0
@@ -28,8 +26,8 @@ def parse_flavors(body: bytes) -> Table:
     Rows without a flavor id are left out, and so are two under one key that disagree: which holds for a job cannot be told.
     """
     try:
-        rows = at(msgspec.json.decode(body), "flavors")
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        rows = at(decoded(body), "flavors")
+    except Undecodable as error:
         raise Unparsable(f"no flavor table: {error}") from error
     if not isinstance(rows, list):
         raise Unparsable("no flavor table: flavors is no list")

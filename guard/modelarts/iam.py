@@ -15,7 +15,7 @@ from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import IamToken
 from guard.modelarts.exchange import Exchange
 from guard.modelarts.metadata import instant
-from guard.modelarts.readings import at
+from guard.modelarts.readings import Undecodable, at, decoded
 
 EARLY_S = 60 * 60.0
 NAMES = {"user": "HW_USER_NAME", "password": "HW_USER_PASSWORD", "domain": "HW_DOMAIN_NAME"}
@@ -85,6 +85,6 @@ class IamTokens:
 
 def _expiry(body: bytes) -> float | None:
     try:
-        return instant(at(msgspec.json.decode(body), "token", "expires_at"))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return instant(at(decoded(body), "token", "expires_at"))
+    except Undecodable:
         return None

@@ -8,13 +8,12 @@ link-local: it must be asked directly, never through a proxy.
 from datetime import UTC, datetime
 
 import httpx
-import msgspec
 
 from guard.errors import NeedsPerson, Retryable
 from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import AccessKey
 from guard.modelarts.exchange import Exchange
-from guard.modelarts.readings import at
+from guard.modelarts.readings import Undecodable, at, decoded
 from guard.modelarts.signing import KeyPair
 
 BASE = "http://169.254.169.254"
@@ -62,8 +61,8 @@ class EcsMetadata:
 
 def _key(body: bytes) -> AccessKey:
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        value = decoded(body)
+    except Undecodable:
         value = None
     access, secret, token = (at(value, "credential", name) for name in ("access", "secret", "securitytoken"))
     expires_at = instant(at(value, "credential", "expires_at"))

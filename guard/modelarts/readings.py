@@ -7,14 +7,38 @@ about form and strict about meaning.
 """
 
 import enum
+import json
 import re
 from collections.abc import Iterable
+from typing import TypeGuard
+
+import msgspec
 
 from guard.core.facts import ABSENT, UNREADABLE, Missing, Text, Whole
 
 SECONDS_BELOW = 10**11
 _LARGEST = 2**63 - 1
 _DIGITS = re.compile(r"\d{1,19}(?:\.0{1,9})?", re.ASCII)
+
+
+class Undecodable(ValueError):
+    """
+    The bytes are no JSON.
+    """
+
+
+def decoded(body: bytes | msgspec.Raw) -> object:
+    """
+    Return the value of a JSON text, or raise ``Undecodable``. NaN and Infinity are taken, which some writers emit.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    try:
+        return json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise Undecodable(f"no JSON ({type(error).__name__})") from error
 
 
 class Wrong(enum.Enum):
@@ -42,7 +66,14 @@ def text(value: object) -> Text:
     """
     Return a text that must be there.
     """
-    return value if isinstance(value, str) and value else UNREADABLE
+    return value if is_text(value) and value else UNREADABLE
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """
+    Tell whether a value is text that can be written anywhere: half a surrogate or a NUL would break a database or a path.
+    """
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def lawful_text(value: object) -> Text:

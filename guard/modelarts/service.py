@@ -21,6 +21,7 @@ from guard.modelarts.credentials import Credential, Credentials, IamToken
 from guard.modelarts.exchange import Exchange, Received
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
 from guard.modelarts.wire import Unparsable, usable_id
+from guard.ports import Clock
 
 T = TypeVar("T")
 SAMPLES = 9
@@ -92,7 +93,13 @@ class ServiceTime:
         """
         Return the service's epoch seconds; local ones before the first answer.
         """
-        return self._local() + (self.offset_s() or 0.0)
+        return self.of(self._local())
+
+    def of(self, local: float) -> float:
+        """
+        Return the service's epoch seconds at a moment of the local clock, by what is known of the offset now.
+        """
+        return local + (self.offset_s() or 0.0)
 
 
 class Service:
@@ -116,11 +123,12 @@ class Service:
         self.project_id = project_id
         self.time = ServiceTime(exchange.clock.now)
 
-    def monotonic(self) -> float:
+    @property
+    def clock(self) -> Clock:
         """
-        Return seconds that never step.
+        The local clock.
         """
-        return self._exchange.clock.monotonic()
+        return self._exchange.clock
 
     async def read(self, ask: Ask, parse: Callable[[bytes], T]) -> T:
         """

@@ -13,11 +13,14 @@ import msgspec
 
 from guard.core.facts import ABSENT, UNREADABLE, Job, JobKey, Missing, Resource, Text, Whole
 from guard.modelarts.readings import (
+    Undecodable,
     Wrong,
     agreed,
     at,
+    decoded,
     first_whole,
     instant_ms,
+    is_text,
     lawful_text,
     lawful_whole,
     text,
@@ -47,7 +50,7 @@ class Origin:
 
 
 class _Page(msgspec.Struct):
-    items: list[msgspec.Raw] | None = None
+    items: list[msgspec.Raw]
 
 
 def parse_page(body: bytes, origin: Origin) -> Sequence[Job | None]:
@@ -57,12 +60,18 @@ def parse_page(body: bytes, origin: Origin) -> Sequence[Job | None]:
     A body without ``items`` is unparsable, because it would otherwise say that there are no jobs.
     """
     try:
-        page = msgspec.json.decode(body, type=_Page)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        # The items are left undecoded, so that one that is no good JSON spoils itself only.
+        items = msgspec.json.decode(body, type=_Page).items
+        return [parse_item(item, origin) for item in items]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    try:
+        values = at(decoded(body), "items")
+    except Undecodable as error:
         raise Unparsable(f"no list of jobs: {error}") from error
-    if page.items is None:
-        raise Unparsable("no list of jobs: items is missing or null")
-    return [parse_item(item, origin) for item in page.items]
+    if not isinstance(values, list):
+        raise Unparsable("no list of jobs: items is no list")
+    return [_identified(value, origin) for value in values]
 
 
 def parse_item(item: bytes | msgspec.Raw, origin: Origin) -> Job | None:
@@ -70,8 +79,8 @@ def parse_item(item: bytes | msgspec.Raw, origin: Origin) -> Job | None:
     Return the job that one item of a list holds, or None if it has no usable id.
     """
     try:
-        return _identified(msgspec.json.decode(item), origin)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _identified(decoded(item), origin)
+    except Undecodable:
         return None
 
 
@@ -80,8 +89,8 @@ def parse_answer(body: bytes, origin: Origin) -> Job | None:
     Return the job of a show answer, or None if the answer names no job. Raises ``Unparsable`` if it is not a JSON object.
     """
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        value = decoded(body)
+    except Undecodable as error:
         raise Unparsable(f"no job: {error}") from error
     if not isinstance(value, dict):
         raise Unparsable("no job: not an object")
@@ -97,7 +106,7 @@ def usable_id(job_id: str) -> bool:
     """
     Tell whether an id can stand as one segment of a path; ids are opaque beyond that.
     """
-    return bool(job_id) and job_id not in (".", "..")
+    return is_text(job_id) and job_id not in ("", ".", "..")
 
 
 def job_of(value: object, job_id: str, origin: Origin) -> Job:
@@ -171,7 +180,7 @@ def _annotations(value: object) -> dict[str, str] | Missing:
     if not isinstance(value, dict):
         return UNREADABLE
     held = {key: each for key, each in value.items() if each is not None}
-    return held if all(isinstance(each, str) for each in held.values()) else UNREADABLE
+    return held if all(is_text(each) for pair in held.items() for each in pair) else UNREADABLE
 
 
 def _node_counts(value: object) -> tuple[tuple[int, int], ...] | Missing:

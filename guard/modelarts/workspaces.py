@@ -4,9 +4,7 @@ The workspaces of a project, as ``GET /v1/{project_id}/workspaces`` lists them.
 
 from dataclasses import dataclass
 
-import msgspec
-
-from guard.modelarts.readings import at
+from guard.modelarts.readings import Undecodable, at, decoded
 from guard.modelarts.wire import Unparsable
 
 
@@ -25,8 +23,8 @@ def parse_workspaces(body: bytes) -> tuple[Workspace, ...]:
     Return the workspaces of one page. Raises ``Unparsable``, also for one without an id: its jobs could not be read.
     """
     try:
-        rows = at(msgspec.json.decode(body), "workspaces")
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        rows = at(decoded(body), "workspaces")
+    except Undecodable as error:
         raise Unparsable(f"no list of workspaces: {error}") from error
     if not isinstance(rows, list):
         raise Unparsable("no list of workspaces: workspaces is no list")

@@ -379,15 +379,29 @@ def test_everything_is_finite():
     assert (client.follow_redirects, client.trust_env) == (False, False)
 
 
+class Hanging(httpx.AsyncBaseTransport):
+    """
+    A network in which no answer ever ends.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+def test_an_answer_that_never_ends():
+    """
+    A whole request has an end of its own, whatever trickles in meanwhile.
+    """
+    exchange = Exchange(http_client(transport=Hanging()), HandClock(), whole_s=0.001)
+    with pytest.raises(NoAnswer, match="TimeoutError"):
+        asyncio.run(exchange.send("show", httpx.Request("GET", "https://modelarts.test")))
+
+
 def test_a_cancelled_request_stays_cancelled():
     """
     A shutdown is not taken for a call without an answer.
     """
-
-    class Hanging(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await asyncio.get_running_loop().create_future()
-            raise AssertionError
 
     async def run() -> None:
         exchange = Exchange(http_client(transport=Hanging()), HandClock())
@@ -443,6 +457,24 @@ def test_when_every_workspace_fails():
     fault = Fault(operation="list", kind="status", status=403, code="ModelArts.0108")
     with pytest.raises(NeedsPerson):
         ask(Bench(world_of(sim_job(), faults=(fault,)), target={}), lambda bench: bench.client.walk())
+
+
+def test_a_first_walk_begins_in_service_time():
+    """
+    The begin of a walk is in service time although nothing was known of it when the walk began.
+    """
+    inventory = ask(Bench(world_of(sim_job(), clock_offset_seconds=300.0)), lambda bench: bench.client.walk())
+    assert (inventory.started_at_ms, inventory.finished_at_ms) == (NOW_MS + 300_000, NOW_MS + 300_000)
+
+
+def test_a_refusal_that_is_not_about_the_filter():
+    """
+    Only a refused filter is left out; any other refusal of the list is raised.
+    """
+    handle, requests = in_turn(refusal(400, "ModelArts.2764"))
+    with pytest.raises(Refused):
+        ask(Bench(handle), lambda bench: bench.client.walk())
+    assert len(requests) == 1
 
 
 def test_workspaces_that_cannot_be_listed():
@@ -504,6 +536,21 @@ def test_a_flavor_that_only_the_job_itself_shows():
 
     ask(Bench(handle), act)
     assert requests == ["POST", "GET", "POST", "POST"]
+
+
+def test_a_list_that_hides_a_jobs_tasks():
+    """
+    Where the list shows other resources than the job itself, those of the job count.
+    """
+    bare = wire_job(spec__resource__flavor_detail=None)
+    task = {"flavor_id": "f", "flavor_type": "CPU", "billing": {"code": "c", "unit_num": 1}}
+    whole = wire_job(tasks=[{"role": "learner", "task_resource": task}, {"role": "worker", "task_resource": task}])
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        return answer({"items": [bare]} if request.method == "POST" else whole)
+
+    (job,) = ask(Bench(handle), lambda bench: bench.client.walk()).jobs
+    assert [(each.role, each.billing_code) for each in job.resources] == [("learner", "c"), ("worker", "c")]
 
 
 def test_a_flavor_that_the_table_knows():

@@ -4,9 +4,15 @@ The signature of requests, against vectors that the vendor's SDK 3.1.219 gave fo
 
 import asyncio
 import hashlib
+from types import SimpleNamespace
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.modelarts.signing import KeyPair, Signable, SigningAuth, canonical_request, signature, signed_headers
 
@@ -115,4 +121,35 @@ def test_signing_a_request_of_httpx(token):
     assert sent[0].headers["x-sdk-date"] == "20251123T103000Z"
     assert sent[0].headers["authorization"] == (
         f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders={signed_headers(A if token is None else B)}, Signature={proof}"
+    )
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_characters="/"), max_size=12)
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT"]),
+    job_id=_WORDS,
+    query=st.dictionaries(_WORDS.filter(bool), _WORDS, max_size=3),
+    body=st.binary(max_size=64),
+    secret=st.text("abcDEF019", min_size=1, max_size=40),
+)
+def test_against_the_vendors_signer(method, job_id, query, body, secret):
+    """
+    For any path, query and body the signature is the one that the vendor's own signer computes.
+    """
+    path = f"/v2/{PROJECT}/training-jobs/{quote(job_id, safe='')}"
+    theirs = SdkRequest(
+        method=method,
+        schema="https",
+        host=HOST,
+        resource_path=path,
+        query_params=list(query.items()),
+        header_params={"X-Sdk-Date": DATE["x-sdk-date"], "Content-Type": "application/json", "X-Project-Id": PROJECT},
+        body=body,
+    )
+    Signer(SimpleNamespace(ak=AK, sk=secret)).sign(theirs)
+    ours = Signable(method=method, path=path, query=urlencode(query), headers=PLAIN, body=body)
+    assert theirs.header_params["Authorization"].endswith(
+        f"SignedHeaders={signed_headers(ours)}, Signature={signature(ours, secret)}"
     )

@@ -259,7 +259,30 @@ def test_items_that_cannot_be_decoded():
     assert [job and job.key.job_id for job in parse_page(b'{"items":[' + bad + b"," + good + b"]}", ORIGIN)] == [None, "a"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b"[]", b"{}", b'{"items":null}', b'{"items":7}', b"\xff"])
+def test_numbers_that_are_none():
+    """
+    NaN and Infinity, which strict JSON lacks, are unreadable facts of their own job and not the end of the list.
+    """
+    odd = wire_job("odd", status__duration=float("nan"), status__start_time=float("inf"))
+    jobs = parse_page(json.dumps({"items": [odd, wire_job("even"), 5]}).encode(), ORIGIN)
+    assert [job and job.key.job_id for job in jobs] == ["odd", "even", None]
+    assert jobs[0] is not None
+    assert (jobs[0].duration_ms, jobs[0].start_time_ms, jobs[0].phase) == (UNREADABLE, UNREADABLE, "Running")
+
+
+@pytest.mark.parametrize("hostile", ["a\0b", "a\ud800b"], ids=["nul", "half-a-surrogate"])
+def test_text_that_cannot_be_written(hostile):
+    """
+    Text that a database or a path cannot hold is unreadable where it is a fact, and no id.
+    """
+    job = read(wire_job(metadata__name=hostile, metadata__annotations={"note": hostile}))
+    assert (job.name, job.annotations) == (UNREADABLE, UNREADABLE)
+    assert parse_item(json.dumps(wire_job(hostile)).encode(), ORIGIN) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"<html>", b"[]", b"{}", b'{"items":null}', b'{"items":7}', b'{"items":{}}', b"\xff", b"[" * 9999]
+)
 def test_bodies_that_are_no_list(body):
     """
     A body without a list of items is an error, never an empty list.
