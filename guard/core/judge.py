@@ -78,6 +78,8 @@ def turning_points(clause: Clause, facts: Facts) -> Iterable[int]:
         case All() | Some():
             for part in clause.parts:
                 yield from turning_points(part, facts)
+        case _:
+            assert_never(clause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, assert_never
 
 from guard.core.fields import FieldType, field_type
 from guard.core.spans import format_number, format_span
@@ -120,6 +120,8 @@ def conditions(clause: Clause) -> Iterator[Condition]:
         case All() | Some():
             for part in clause.parts:
                 yield from conditions(part)
+        case _:
+            assert_never(clause)
 
 
 def show(value: Scalar, kind: FieldType) -> str:
