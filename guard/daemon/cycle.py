@@ -10,16 +10,20 @@ import structlog
 
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, JobKey
-from guard.core.limits import Allowance, Limits, allowance, is_stale, running_jobs
-from guard.core.plan import Finding, Hold, Order, Plan, Standing, finding, plan
+from guard.core.limits import Limits
+from guard.core.plan import Attempt, Finding, Order, Plan, Standing, finding, plan
 from guard.core.protocol import Outcome
-from guard.core.records import Closing, Intent, Quota
+from guard.core.records import Closing, Intent
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
+from guard.daemon.reported import Reported
+from guard.daemon.room import Room
 from guard.daemon.targets import Target
 from guard.daemon.view import View
-from guard.errors import LedgerUnusable, TargetError
+from guard.errors import BadInput, LedgerUnusable, TargetError
+
+LAST = frozenset({Outcome.CONFIRMED, Outcome.FINISHED_BY_ITSELF, Outcome.GONE})
 
 log = structlog.get_logger("guard")
 
@@ -40,8 +44,9 @@ class Cycle:
     """
     Runs cycles over the targets.
 
-    *driving* are the intents on their way to an outcome in this process, *settled* those that got theirs here. *broken* is
-    set once the ledger failed under an intent.
+    *driving* are the intents on their way to an outcome in this process, *settled* those that got theirs here. *ended* says
+    when the end of a job was recorded, whose older readings count no more. *broken* is set once the ledger failed under an
+    intent. *changed* is set while the gauges are behind the decisions.
     """
 
     targets: Mapping[str, Target]
@@ -51,20 +56,33 @@ class Cycle:
     deadlines: Mapping[str, Deadlines]
     driving: dict[JobKey, asyncio.Task[Intent]] = field(default_factory=dict)
     settled: list[Intent] = field(default_factory=list)
-    held: dict[JobKey, tuple[Finding, ...]] = field(default_factory=dict)
+    ended: dict[JobKey, int] = field(default_factory=dict)
     broken: LedgerUnusable | None = None
+    changed: bool = False
+    _recalled: set[str] = field(default_factory=set)
+    _orphans: set[int] = field(default_factory=set)
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reported: Reported = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
+
+    @property
+    def held(self) -> Mapping[JobKey, Sequence[Finding]]:
+        """
+        What holds a termination back now, by job.
+        """
+        return self.reported.held
 
     async def walk(self, target: Target) -> Inventory:
         """
         Read a target and act on what was read. Raises ``TargetError`` if it could not be read at all.
         """
         ledger, metrics = self.enforcer.ledger, self.enforcer.metrics
-        if target.name not in self.view.complete:
-            self.view.remember(await ledger.sightings(target.name))
+        await self._recall(target.name)
         try:
             inventory = await target.source.walk()
-        except TargetError as error:
+        except (TargetError, BadInput) as error:
             metrics.scans.labels(target.name, "failed").inc()
             log.warning("scan.failed", target=target.name, error=str(error))
             raise
@@ -76,6 +94,9 @@ class Cycle:
         watched = self.view.of(target.name)
         metrics.disputed.labels(target.name).set(sum(bool(one.dispute) for one in watched))
         metrics.spending(target.name, watched, self.view.terms.prices)
+        for limit, share in (await self._room().shares(ledger, target.source.now_ms())).items():
+            metrics.limit_used.labels(limit).set(share)
+        self.show()
         log.info(
             "scan.finished",
             target=target.name,
@@ -94,22 +115,31 @@ class Cycle:
         """
         Plan and start what the decisions ask for; the kill protocol goes on by itself afterwards.
         """
+        keys = [one.key for one in decisions]
         async with self._planning:
-            made = await self._plan(decisions)
-            attempts = await self.enforcer.ledger.attempts() if made.orders else {}
+            # While this waited for its turn or for the ledger, newer decisions may have been taken.
+            newest = self._newest(keys)
+            made, attempts = await self._plan(newest)
+            waiting = self.reported.over_limit(keys) if made.orders else []
+            if waiting:
+                # There is room: who was held back before comes first if the deadline is older.
+                newest = self._newest([*keys, *waiting])
+                made, attempts = await self._plan(newest)
             late = []
             for order in made.orders:
                 target = self.targets[order.decision.job.target]
                 drafted = draft(order, self.view.terms, attempts, credentials=target.source.credentials_tag())
-                quota = self._quota(order.decision.at_ms)
+                quota = self._room().quota(order.decision.at_ms)
                 intent = await self.enforcer.ledger.open_intent(drafted, at_ms=order.decision.at_ms, quota=quota)
                 if intent is None:
                     late.append(_beaten(order))
+                    self.view.held.add(order.key)
                 else:
                     self._drive(intent, target)
-            await self._record(decisions, [*made.held, *late, *made.notices])
-        for decision in decisions:
-            self.deadlines[decision.job.target].put(decision.key, decision.wake_ms)
+            await self.reported.record(newest, [*made.held, *late, *made.notices])
+            self.changed = True
+        for key in keys:
+            self._expect(key)
         return made
 
     async def decide_due(self, target: Target) -> int | None:
@@ -119,81 +149,121 @@ class Cycle:
         queue, now_ms = self.deadlines[target.name], target.source.now_ms()
         due = queue.take_due(now_ms)
         if due:
-            await self.act(self.view.decide_again(due, now_ms=now_ms))
+            try:
+                await self.act(self.view.decide_again(due, now_ms=now_ms))
+            except BaseException:
+                # Nothing is lost: what could not be acted on stays due.
+                for key in due:
+                    queue.put(key, now_ms)
+                raise
         return queue.next_ms()
 
     async def decide_all(self) -> None:
         """
         Decide on every watched job again, because the policies, the gate or the prices have changed.
         """
-        for target in self.targets.values():
-            keys = [one.key for one in self.view.of(target.name)]
-            await self.act(self.view.decide_again(keys, now_ms=target.source.now_ms()))
+        # All are decided before the first act, so that no act rests on what was in force before.
+        again = [
+            self.view.decide_again([one.key for one in self.view.of(name)], now_ms=target.source.now_ms())
+            for name, target in self.targets.items()
+        ]
+        for decisions in again:
+            await self.act(decisions)
+        self.show()
 
     async def resume(self) -> int:
         """
-        Take up the intents that an earlier process left open; return how many.
+        Take up the open intents that nothing here drives: those of an earlier process, and those that a failure stopped.
+
+        Return how many there were.
         """
-        left = [one for one in await self.enforcer.ledger.open_intents() if one.draft.key not in self.driving]
-        for intent in left:
-            target = self.targets.get(intent.draft.target)
-            named = {"intent": intent.number, "job": intent.draft.key.job_id, "target": intent.draft.target}
-            if target is not None:
-                log.info("termination.resumed", **named, state=intent.state.value)
-                self._drive(intent, target)
-                continue
-            log.warning("termination.orphaned", **named, state=intent.state.value)
-            if not intent.sent:
-                closing = Closing(outcome=Outcome.HELD_BACK, note="the target is no longer configured")
-                self.enforcer.metrics.closed(
-                    await self.enforcer.ledger.close(intent.number, closing, at_ms=intent.created_ms)
-                )
+        for name in self.targets:
+            await self._recall(name)
+        async with self._planning:
+            # One that ends while the ledger is read is not left.
+            busy = set(self.driving)
+            left = [one for one in await self.enforcer.ledger.open_intents() if one.draft.key not in busy]
+            for intent in left:
+                await self._take_up(intent)
         return len(left)
 
-    async def _plan(self, decisions: Sequence[Decision]) -> Plan:
+    def show(self) -> None:
+        """
+        Bring the gauges of decisions and holds up to date; costs a look at every watched job.
+        """
+        self.changed = False
+        metrics, watched = self.enforcer.metrics, self.view.decisions
+        self.reported.keep(watched)
+        for key in [key for key in self.ended if key not in watched]:
+            del self.ended[key]
+        metrics.held_back(self.view.policies, [one for several in self.held.values() for one in several])
+        metrics.decided(self.view.policies, list(watched.values()))
+
+    async def _recall(self, target: str) -> None:
+        """
+        Take over what the ledger remembers of a target's jobs, once; without it a second run would look like the first.
+        """
+        if target not in self._recalled:
+            self.view.remember(await self.enforcer.ledger.sightings(target))
+            self._recalled.add(target)
+
+    def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
+        """
+        Return the newest decisions on jobs, without those that were read before their end was recorded.
+        """
+        decisions = [self.view.decisions[key] for key in keys if key in self.view.decisions]
+        return [one for one in decisions if one.job.read_at_ms > self.ended.get(one.key, -1)]
+
+    def _expect(self, key: JobKey) -> None:
+        decision = self.view.decisions.get(key)
+        if decision is not None:
+            self.deadlines[decision.job.target].put(key, decision.wake_ms)
+
+    async def _take_up(self, intent: Intent) -> None:
+        key, enforcer = intent.draft.key, self.enforcer
+        watched = self.view.decisions.get(key)
+        # A target may have got another name since; whoever watches the job goes on with it.
+        target = self.targets.get(intent.draft.target if watched is None else watched.job.target)
+        named = {"intent": intent.number, "job": key.job_id, "target": intent.draft.target}
+        if target is not None:
+            log.info("termination.resumed", **named, state=intent.state.value)
+            self._drive(intent, target)
+            return
+        if intent.number not in self._orphans:
+            self._orphans.add(intent.number)
+            log.warning("termination.orphaned", **named, state=intent.state.value)
+        if not intent.sent:
+            closing = Closing(outcome=Outcome.HELD_BACK, note="the target is no longer configured")
+            at_ms = max(intent.created_ms, int(enforcer.clock.now() * 1000))
+            enforcer.metrics.closed(await enforcer.ledger.close(intent.number, closing, at_ms=at_ms))
+
+    async def _plan(self, decisions: Sequence[Decision]) -> tuple[Plan, Mapping[JobKey, Attempt]]:
         if not any(one.matches or one.key in self.view.held for one in decisions):
-            return Plan()
+            return Plan(), {}
         ledger, gate = self.enforcer.ledger, self.enforcer.gate
         now_ms = max(one.at_ms for one in decisions)
-        closed = self._stale()
-        for name, target in self.targets.items():
-            hold = await gate.closed(target)
+        room = self._room()
+        closed = room.stale()
+        for name in {one.job.target for one in decisions}:
+            hold = await gate.closed(self.targets[name])
             if hold is not None:
                 closed[name] = hold
-        granted, window_ms = self._allowance(), self.rules.limits.window_ms if self.rules.limits else 0
+        attempts = await ledger.attempts()
         standing = Standing(
             closed_targets=closed,
             open_jobs={one.draft.key for one in await ledger.open_intents()} | set(self.driving),
-            attempts=await ledger.attempts(),
+            attempts=attempts,
             since_ms={name: max(at, self.rules.armed_since_ms) for name, at in self.view.since_ms.items()},
             released_ms=self.view.released_ms,
-            allowance=granted,
-            used=await ledger.used(since_ms=now_ms - window_ms),
+            allowance=room.allowance(),
+            used=await room.used(ledger, now_ms),
             credentials={name: one.source.credentials_tag() for name, one in self.targets.items()},
         )
         made = plan(decisions, standing, now_ms=now_ms)
         held = {one.key for one in made.held if one.reason != "observe"}
         if self.view.note_holds([one.key for one in decisions], held, now_ms=now_ms):
             made = plan(decisions, standing, now_ms=now_ms)
-        if granted.total:
-            self.enforcer.metrics.limit_used.labels(granted.limit).set(standing.used / granted.total)
-        return made
-
-    async def _record(self, decisions: Sequence[Decision], findings: Sequence[Finding]) -> None:
-        metrics = self.enforcer.metrics
-        at_ms = max((one.at_ms for one in decisions), default=0)
-        for one in await self.enforcer.ledger.record(findings, at_ms=at_ms) if findings else ():
-            if one.reason != "notify":
-                metrics.potential.labels(one.policy, one.reason).inc()
-            event = {"notify": "policy.notified", "observe": "policy.observed"}.get(one.reason, "termination.held_back")
-            log.info(event, job=one.key.job_id, target=one.target, policy=one.policy, why=one.reason, reason=one.text)
-        for decision in decisions:
-            self.held.pop(decision.key, None)
-        for one in findings:
-            if one.reason not in ("observe", "notify"):
-                self.held[one.key] = (*self.held.get(one.key, ()), one)
-        metrics.held_back(self.view.policies, [one for several in self.held.values() for one in several])
-        metrics.decided(self.view.policies, list(self.view.decisions.values()))
+        return made, attempts
 
     def _drive(self, intent: Intent, target: Target) -> None:
         task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number}")
@@ -201,37 +271,25 @@ class Cycle:
         task.add_done_callback(lambda done: self._driven(intent.draft.key, done))
 
     def _driven(self, key: JobKey, task: asyncio.Task[Intent]) -> None:
-        self.driving.pop(key, None)
+        if self.driving.get(key) is task:
+            del self.driving[key]
         if task.cancelled():
             return
         error = task.exception()
         if error is None:
-            self.settled.append(task.result())
+            intent = task.result()
+            self.settled.append(intent)
+            if intent.outcome in LAST:
+                self.ended[key] = intent.closed_ms or 0
+            self._expect(key)
             return
         if isinstance(error, LedgerUnusable):
             self.broken = error
         log.error("termination.interrupted", job=key.job_id, error=str(error), kind=type(error).__name__)
 
-    def _stale(self) -> dict[str, Hold]:
-        limits = self.rules.limits
-        if limits is None or limits.max_percent_of_running is None:
-            return {}
-        hold = Hold(reason="stale_inventory", text="no complete walk of this target ended within the last three")
-        found = {}
-        for name, target in self.targets.items():
-            newest, now_ms = self.view.complete.get(name), target.source.now_ms()
-            if is_stale(newest, walk_every_ms=self.rules.walk_every_ms, now_ms=now_ms):
-                found[name] = hold
-        return found
-
-    def _allowance(self) -> Allowance:
-        return allowance(self.rules.limits, running_jobs(list(self.view.complete.values())))
-
-    def _quota(self, now_ms: int) -> Quota | None:
-        granted, limits = self._allowance(), self.rules.limits
-        if granted.total is None or limits is None:
-            return None
-        return Quota(total=granted.total, since_ms=now_ms - limits.window_ms)
+    def _room(self) -> Room:
+        rules = self.rules
+        return Room(limits=rules.limits, walk_every_ms=rules.walk_every_ms, targets=self.targets, view=self.view)
 
 
 def _beaten(order: Order) -> Finding:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from guard.core.facts import JobKey
 
 LONGEST_SLEEP_S = 30.0
+SPARE = 64
 
 
 @dataclass(slots=True)
@@ -33,6 +34,10 @@ class Deadlines:
             return
         self._wanted[key] = at_ms
         heapq.heappush(self._heap, (at_ms, key))
+        if len(self._heap) > 2 * len(self._wanted) + SPARE:
+            # A replaced moment stays on the heap until its turn, and the moments of running jobs move with every walk.
+            self._heap = [(wanted_ms, one) for one, wanted_ms in self._wanted.items()]
+            heapq.heapify(self._heap)
         self.changed.set()
 
     def next_ms(self) -> int | None:

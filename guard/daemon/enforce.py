@@ -6,28 +6,38 @@ finish. The reactions themselves are in ``core.protocol``; in here are the calls
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import structlog
 
-from guard.core.decide import Decision
-from guard.core.facts import Job
-from guard.core.plan import Hold, job_hold
+from guard.core.facts import TERMINABLE_PHASES, Job
 from guard.core.protocol import Outcome, State, Step, after_confirm, after_reread, confirm_waits
 from guard.core.records import Closing, Intent
 from guard.core.savings import settle
-from guard.daemon.gate import Gate
+from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
+from guard.daemon.objections import held_back, in_flight, objection
 from guard.daemon.targets import Target
 from guard.daemon.view import View
-from guard.errors import Conflict, JobGone, NoAnswer, Retryable, TargetError, Unauthorized
+from guard.errors import (
+    BadInput,
+    Conflict,
+    JobGone,
+    LedgerHeld,
+    NoAnswer,
+    Refused,
+    Retryable,
+    TargetError,
+    Unauthorized,
+)
 from guard.ports import Clock, Ledger
 
 MAX_CONFLICTS = 3
 MAX_UNANSWERED = 3
 MAX_RETRIES = 4
 LONGEST_RETRY_S = 30.0
+LONGEST_ASKED_S = 60.0
 
 log = structlog.get_logger("guard")
 
@@ -72,14 +82,16 @@ class Enforcer:
         Bring an open intent to its outcome and return it closed.
 
         May be cancelled at any point; the intent then stays open in the state that was last recorded. Raises
-        ``LedgerUnusable`` if a step cannot be recorded, and then does nothing further.
+        ``LedgerUnusable`` if a step cannot be recorded or the ledger is no longer this process's, and then does nothing
+        further.
         """
         if intent.state is State.ACCEPTED:
             return await self._confirm(intent, target)
         if not intent.sent:
-            hold = await self.gate.closed(target)
+            # The service's clock is known after the re-read at the latest, and asked before the call.
+            hold = await self.gate.closed_but_for_clock(target)
             if hold is not None:
-                return await self._end(intent, target, Outcome.HELD_BACK, f"{hold.reason}: {hold.text}")
+                return await self._close(intent, target, held_back(hold))
         tries = Tries()
         while True:
             step = await self._reread(intent, target)
@@ -93,72 +105,97 @@ class Enforcer:
             if not again:
                 return await self._confirm(intent, target)
 
-    async def _reread(self, intent: Intent, target: Target) -> Decision | Closing | None:
+    async def _reread(self, intent: Intent, target: Target) -> Job | Closing | None:
         """
         Read the job and decide on it again; None means that only its end is to be waited for.
         """
+        known = self.view.memory.get(intent.draft.key)
         try:
             job = await self._read(intent, target)
         except JobGone as error:
             return Closing(outcome=Outcome.GONE, note=str(error))
-        except TargetError as error:
-            if _ours(intent):
+        except (TargetError, BadInput) as error:
+            if in_flight(intent):
                 return None
             return Closing(outcome=Outcome.FAILED, note=f"the job could not be read again, nothing was done: {error}")
-        step = after_reread(job.phase, job.secondary_phase, sent=_ours(intent))
+        if known is not None and job.read_at_ms < known.last_seen_ms:
+            # What was known before the job was asked for is older than the answer, also if the clock was set back since.
+            job = replace(job, read_at_ms=known.last_seen_ms)
+        step = after_reread(job.phase, job.secondary_phase, sent=in_flight(intent))
         if isinstance(step, Outcome):
             return self._settled(intent, job, step)
         if step is Step.CONFIRM:
             return None
-        decision = self.view.look(job, now_ms=target.source.now_ms())
-        stop = _withdrawn(intent, decision)
+        stop = self._withdrawn(intent, target, job)
         if stop is None:
-            return decision
+            return job
         # A call of ours may be on its way: then nothing more is sent, but its effect is waited for.
-        return None if _ours(intent) else stop
+        return None if in_flight(intent) else stop
+
+    def _withdrawn(self, intent: Intent, target: Target, job: Job) -> Closing | None:
+        """
+        Return why a termination is no longer asked for, by this reading of its job or by a newer one, or None if it is.
+
+        The reading of the intent itself always counts: a walk that ended in the meantime may have read the job before.
+        """
+        now_ms = target.source.now_ms()
+        newest = self.view.look(job, now_ms=now_ms)
+        own = newest if newest.job is job else self.view.judge(job, now_ms=now_ms)
+        return objection(intent, newest) or objection(intent, own)
 
     async def _read(self, intent: Intent, target: Target) -> Job:
+        wanted = intent.draft.key
         try:
-            return await target.source.read(intent.draft.key.job_id)
+            job = await target.source.read(wanted.job_id)
         except Unauthorized:
             await target.source.renew()
-            return await target.source.read(intent.draft.key.job_id)
+            job = await target.source.read(wanted.job_id)
+        if job.key != wanted:
+            raise Refused(f"target {target.name} is now another project: wanted job {wanted}, got {job.key}")
+        return job
 
-    async def _send(self, intent: Intent, target: Target, decision: Decision, tries: Tries) -> tuple[Intent, bool]:
+    async def _obstacle(self, intent: Intent, target: Target, job: Job) -> Closing | None:
+        """
+        Return what forbids the call now: the gate, or a policy, an exemption or a reading that came since the decision.
+        """
+        hold = await self.gate.closed(target)
+        return held_back(hold) if hold is not None else self._withdrawn(intent, target, job)
+
+    async def _send(self, intent: Intent, target: Target, job: Job, tries: Tries) -> tuple[Intent, bool]:
         """
         Send one call behind the gate; the flag tells whether to read and decide again before anything else.
         """
-        hold = await self.gate.closed(target)
-        if hold is not None or target.terminator is None:
-            if _ours(intent):
-                return intent, False
-            text = f"{hold.reason}: {hold.text}" if hold else "disarmed"
-            return await self._end(intent, target, Outcome.HELD_BACK, text), False
-        unanswered = _ours(intent)
+        unanswered, terminator = in_flight(intent), target.terminator
+        obstacle = await self._obstacle(intent, target, job)
+        if obstacle is not None or terminator is None:
+            return await self._give_up(intent, target, obstacle or held_back(DISARMED))
         intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())
+        # A commit may take long, on a slow disk or behind another writer, and much may have changed meanwhile.
+        obstacle = await self._obstacle(intent, target, job)
+        if obstacle is not None:
+            intent = await self._denied(intent, target, f"nothing was sent: {obstacle.note}", unanswered=unanswered)
+            return await self._give_up(intent, target, obstacle)
         try:
-            await target.terminator.terminate(intent.draft.key.job_id)
+            await terminator.terminate(intent.draft.key.job_id)
         except (NoAnswer, Retryable) as error:
             return await self._unclear(intent, target, error, tries, unanswered=unanswered)
         except Conflict as error:
             tries.conflicts += 1
-            intent = await self._denied(intent, target, error, unanswered=unanswered)
+            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
             if tries.conflicts > MAX_CONFLICTS:
-                return await self._end(intent, target, Outcome.REFUSED, str(error)), False
+                return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
             await self.clock.sleep(float(tries.conflicts - 1))
             return intent, True
         except Unauthorized as error:
-            intent = await self._denied(intent, target, error, unanswered=unanswered)
+            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
             if tries.renewed:
-                return await self._end(intent, target, Outcome.REFUSED, str(error)), False
+                return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
             tries.renewed = True
             await self._renew(target)
             return intent, True
-        except TargetError as error:
-            intent = await self._denied(intent, target, error, unanswered=unanswered)
-            if unanswered:
-                return intent, False
-            return await self._end(intent, target, Outcome.REFUSED, str(error)), False
+        except (TargetError, BadInput) as error:
+            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
+            return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
         intent = await self.ledger.advance(intent.number, State.ACCEPTED, at_ms=target.source.now_ms())
         self.metrics.accepted(intent)
         log.info("termination.accepted", **_named(intent), lateness_ms=intent.lateness_ms, reason=intent.draft.reason)
@@ -174,25 +211,31 @@ class Enforcer:
             tries.unanswered += 1
             return intent, tries.unanswered < MAX_UNANSWERED
         if error.status == 429:
-            intent = await self._denied(intent, target, error, unanswered=unanswered)
+            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
         tries.retries += 1
-        if tries.retries >= MAX_RETRIES:
-            if _ours(intent):
-                return intent, False
-            return await self._end(intent, target, Outcome.FAILED, f"{error} (after {MAX_RETRIES} attempts)"), False
+        asked_s = error.retry_after or 0.0
+        if tries.retries >= MAX_RETRIES or asked_s > LONGEST_ASKED_S:
+            note = f"{error} (attempt {tries.retries} of at most {MAX_RETRIES})"
+            return await self._give_up(intent, target, Closing(outcome=Outcome.FAILED, note=note))
         pause = min(LONGEST_RETRY_S, 2.0**tries.retries) * random.uniform(0.5, 1.0)
-        await self.clock.sleep(max(pause, min(error.retry_after or 0.0, LONGEST_RETRY_S)))
+        await self.clock.sleep(max(pause, asked_s))
         return intent, True
 
-    async def _denied(self, intent: Intent, target: Target, error: TargetError, *, unanswered: bool) -> Intent:
+    async def _give_up(self, intent: Intent, target: Target, closing: Closing) -> tuple[Intent, bool]:
+        """
+        Send nothing more: close the intent, unless a call of ours may have been carried out, whose effect is waited for.
+        """
+        return (intent if in_flight(intent) else await self._close(intent, target, closing)), False
+
+    async def _denied(self, intent: Intent, target: Target, note: str, *, unanswered: bool) -> Intent:
         if unanswered:
             return intent
-        return await self.ledger.advance(intent.number, State.DENIED, at_ms=target.source.now_ms(), note=str(error))
+        return await self.ledger.advance(intent.number, State.DENIED, at_ms=target.source.now_ms(), note=note)
 
     async def _renew(self, target: Target) -> None:
         try:
             await target.source.renew()
-        except TargetError as error:
+        except (TargetError, BadInput) as error:
             log.warning("credentials.not_renewed", target=target.name, error=str(error))
 
     async def _confirm(self, intent: Intent, target: Target) -> Intent:
@@ -206,11 +249,14 @@ class Enforcer:
                 job = await self._read(intent, target)
             except JobGone as error:
                 return await self._end(intent, target, Outcome.GONE, str(error))
-            except TargetError as error:
+            except (TargetError, BadInput) as error:
                 last = str(error)
                 continue
             last = f"the job was last seen in phase {job.phase}"
-            outcome = after_confirm(job.phase, job.secondary_phase, ours=_ours(intent))
+            if job.phase in TERMINABLE_PHASES and self.view.run_of(job) > intent.draft.run:
+                # The end of the run that the call was meant for was not seen, and that of the next one is not ours.
+                return await self._end(intent, target, Outcome.UNCONFIRMED, "the job was started anew since")
+            outcome = after_confirm(job.phase, job.secondary_phase, ours=in_flight(intent))
             if outcome is not None:
                 return await self._close(intent, target, self._settled(intent, job, outcome))
         limit = f"after {self.confirmation.limit_s:.0f} s"
@@ -231,35 +277,14 @@ class Enforcer:
         return await self._close(intent, target, Closing(outcome=outcome, note=note))
 
     async def _close(self, intent: Intent, target: Target, closing: Closing) -> Intent:
+        if not self.gate.lease.held():
+            # Whoever holds the ledger now goes on with the intent; two processes must not write its end.
+            raise LedgerHeld(f"intent {intent.number} stays open: this process does not hold the ledger any more")
         closed = await self.ledger.close(intent.number, closing, at_ms=target.source.now_ms())
         self.metrics.closed(closed)
         named = {**_named(closed), "outcome": closing.outcome.value, "note": closing.note}
         log.info("termination.settled", **named, reason=closed.draft.reason)
         return closed
-
-
-def _ours(intent: Intent) -> bool:
-    """
-    Tell whether a call of ours may have been carried out: accepted, or sent and not denied.
-    """
-    return intent.state in (State.SENDING, State.ACCEPTED)
-
-
-def _withdrawn(intent: Intent, decision: Decision) -> Closing | None:
-    """
-    Return why the fresh decision no longer asks for this termination, or None if it does.
-    """
-    if decision.seen.run != intent.draft.run:
-        return Closing(outcome=Outcome.NO_LONGER_MATCHES, note="the job was started anew since")
-    judgement = decision.terminating
-    if judgement is None or judgement.policy.name != intent.draft.policy:
-        now = next((one.reason for one in decision.judgements if one.policy.name == intent.draft.policy), "")
-        return Closing(outcome=Outcome.NO_LONGER_MATCHES, note=now or "the policy is no longer in force")
-    hold: Hold | None = job_hold(decision)
-    if hold is None:
-        return None
-    outcome = Outcome.EXEMPT if hold.reason == "exempt" else Outcome.NO_LONGER_MATCHES
-    return Closing(outcome=outcome, note=hold.text)
 
 
 def _named(intent: Intent) -> dict[str, object]:

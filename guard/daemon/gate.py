@@ -15,6 +15,7 @@ from guard.errors import LedgerUnusable
 from guard.ports import Clock, Lease, Ledger
 
 MAX_OFFSET_S = 120.0
+DISARMED = Hold(reason="disarmed", text="the guard is disarmed (setting armed: false)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +33,24 @@ class Gate:
         """
         Return what closes the gate for a target, or None if it is open.
         """
+        return await self.closed_but_for_clock(target) or clock_hold(target)
+
+    async def closed_but_for_clock(self, target: Target) -> Hold | None:
+        """
+        Return what closes the gate for a target apart from its clock, which nobody knows before a first answer.
+        """
         hold = await self.closed_for_all()
-        if target.terminator is None:
-            return Hold(reason="disarmed", text="the guard is disarmed (setting armed: false)")
-        return hold or clock_hold(target)
+        return DISARMED if target.terminator is None else hold
 
     async def closed_for_all(self) -> Hold | None:
         """
         Return what closes the gate for every target: a pause, a lost lease, or a ledger that cannot be read.
         """
+        hold = await self.paused()
+        # The lease is asked last, since it may be lost while the pause is read.
         if not self.lease.held():
             return Hold(reason="lease", text="this process does not hold the ledger")
-        return await self.paused()
+        return hold
 
     async def paused(self) -> Hold | None:
         """

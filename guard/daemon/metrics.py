@@ -12,7 +12,7 @@ from fractions import Fraction
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core.decide import Decision
-from guard.core.facts import Inventory, Job, Missing, Resource
+from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Job, Missing, Resource
 from guard.core.fields import cards_of
 from guard.core.plan import Finding
 from guard.core.policy import PolicySet
@@ -122,6 +122,8 @@ class Metrics:
             self.credentials_expiry.labels(target).set(0)
         for event in ("error", "missed", "max_instances"):
             self.scheduler_events.labels(event)
+        for limit in ("max_terminations", "max_percent_of_running"):
+            self.limit_used.labels(limit)
         for operation in ("list", "show", "terminate"):
             self.api_seconds.labels(operation)
             self.api_throttled.labels(operation)
@@ -152,7 +154,7 @@ class Metrics:
                 self.verdicts.labels(policy.name, verdict.name)
             for reason in HOLD_REASONS:
                 self.held.labels(policy.name, reason)
-            for reason in ("observe", *HOLD_REASONS):
+            for reason in ("observe", "notify", *HOLD_REASONS):
                 self.potential.labels(policy.name, reason)
             for target in targets:
                 for outcome in OUTCOMES:
@@ -176,7 +178,8 @@ class Metrics:
         self.walked_at.labels(target).set(inventory.finished_at_ms / 1000)
         users = {job.user for job in inventory.jobs if not isinstance(job.user, Missing)}
         self.users.labels(target).set(len(users))
-        self._show(self.jobs, target, Count(_phase(job) for job in inventory.jobs))
+        phases = Count(_phase(job) for job in inventory.jobs)
+        self._show(self.jobs, target, {**dict.fromkeys(sorted(LIVE_PHASES), 0), **phases})
         cards: Count[str] = Count()
         for job in inventory.jobs:
             for resource in job.resources if job.phase == "Running" else ():
@@ -273,7 +276,9 @@ class Metrics:
 
 
 def _phase(job: Job) -> str:
-    return "unreadable" if isinstance(job.phase, Missing) else job.phase
+    if isinstance(job.phase, Missing):
+        return "unreadable"
+    return job.phase if job.phase in KNOWN_PHASES else "other"
 
 
 def _capped(counts: Count[str]) -> Mapping[str, float]:

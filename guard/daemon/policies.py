@@ -32,6 +32,7 @@ class PolicyFolder:
     taken: str = ""
     error: str = ""
     _seen: str = field(default="", repr=False)
+    _refused: str = field(default="", repr=False)
     _since: float = field(default=0.0, repr=False)
 
     def first(self) -> PolicySet:
@@ -57,23 +58,23 @@ class PolicyFolder:
             self._seen = content
             if self.error:
                 log.info("policies.mended")
-                self.error = ""
+                self.error = self._refused = ""
             return None
         if content != self._seen:
             self._seen, self._since = content, now_s
             if not at_once:
                 return None
-        elif self.error or (not at_once and now_s - self._since < STILL_S):
+        elif content == self._refused or (not at_once and now_s - self._since < STILL_S):
             return None
         try:
             policies = load(files, zone=self.zone)
         except BadInput as error:
             self._refuse(content, error)
             return None
-        self.taken, self.error = content, ""
+        self.taken, self.error, self._refused = content, "", ""
         return policies
 
     def _refuse(self, content: str, error: BadInput) -> None:
-        if self._seen != content or not self.error:
+        if self._refused != content:
             log.error("policies.refused", error=str(error), kept=self.taken)
-        self._seen, self.error = content, str(error)
+        self._seen, self._refused, self.error = content, content, str(error)

@@ -9,7 +9,7 @@ once; both leave a ledger that the next start can go on with.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,12 +22,13 @@ from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import LONGEST_SLEEP_S
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.targets import Target
-from guard.errors import GuardError, LedgerUnusable, TargetError
+from guard.errors import BadInput, LedgerUnusable, TargetError
 from guard.ports import Clock, Lease
 
 HEARTBEAT_S = 5.0
 TICK_S = 1.0
 DRAIN_S = 25.0
+RETRY_S = 5.0
 FORGET_AFTER_MS = 30 * 86_400_000
 _EVENTS = {EVENT_JOB_ERROR: "error", EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "max_instances"}
 
@@ -50,7 +51,9 @@ class Service:
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     ticked: float = 0.0
     walked: set[str] = field(default_factory=set)
+    failing: dict[str, str] = field(default_factory=dict)
     _paused: bool = False
+    _shut: bool = False
 
     async def run(self, policies: PolicySet) -> None:
         """
@@ -89,7 +92,7 @@ class Service:
             found.append("the ledger is not held by this process")
         if self.cycle.broken is not None:
             found.append(f"the ledger failed: {self.cycle.broken}")
-        return found
+        return found + [f"{what} fails: {error}" for what, error in self.failing.items()]
 
     def alive(self) -> list[str]:
         """
@@ -137,15 +140,25 @@ class Service:
         log.error("scheduler.troubled", event_name=name, target=event.job_id, error=str(error) if error else "")
 
     async def _walk(self, target: Target) -> None:
+        await self._attempt(f"walk of {target.name}", self._walk_once(target))
+
+    async def _walk_once(self, target: Target) -> None:
+        cycle = self.cycle
         try:
-            await self.cycle.walk(target)
-            await self.cycle.enforcer.ledger.forget(target.name, before_ms=target.source.now_ms() - FORGET_AFTER_MS)
-            self.cycle.broken = None
+            await cycle.walk(target)
+            before_ms = target.source.now_ms() - FORGET_AFTER_MS
+            await cycle.enforcer.ledger.forget(target.name, before_ms=before_ms)
+            cycle.view.forget(target.name, before_ms=before_ms)
+            cycle.settled.clear()
+            cycle.broken = None
+            if self.lease.held() and not self.stop.is_set():
+                # What a failure stopped on its way is taken up again, as after a restart.
+                await cycle.resume()
             await self._show_open()
-        except TargetError:
+        except (TargetError, BadInput):
             pass
         except LedgerUnusable as error:
-            self.cycle.broken = error
+            cycle.broken = error
             log.error("ledger.failed", error=str(error))
         self.walked.add(target.name)
 
@@ -156,16 +169,29 @@ class Service:
         self.cycle.enforcer.metrics.oldest_intent.set(oldest / 1000)
 
     async def _wait_for_deadlines(self, target: Target) -> None:
-        queue = self.cycle.deadlines[target.name]
+        queue, what = self.cycle.deadlines[target.name], f"deadlines of {target.name}"
         while True:
             queue.changed.clear()
-            try:
-                next_ms = await self.cycle.decide_due(target)
-            except GuardError as error:
-                log.error("deadline.failed", target=target.name, error=str(error))
-                next_ms = target.source.now_ms() + int(self.interval_s * 1000)
+            await self._attempt(what, self.cycle.decide_due(target))
+            if what in self.failing:
+                await self.clock.sleep(RETRY_S)
+                continue
+            next_ms = queue.next_ms()
             left_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - target.source.now_ms()) / 1000
             await self._sleep_or_change(queue.changed, min(max(left_s, 0.0), LONGEST_SLEEP_S))
+
+    async def _attempt(self, what: str, turn: Awaitable[object]) -> None:
+        """
+        Do one turn of a loop that must not end; its failure is logged, counted and speaks against readiness until it works.
+        """
+        try:
+            await turn
+        except Exception as error:
+            self.failing[what] = f"{type(error).__name__}: {error}"
+            self.cycle.enforcer.metrics.scheduler_events.labels("error").inc()
+            log.error("turn.failed", what=what, error=str(error), kind=type(error).__name__)
+        else:
+            self.failing.pop(what, None)
 
     async def _sleep_or_change(self, changed: asyncio.Event, seconds: float) -> None:
         sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
@@ -177,43 +203,45 @@ class Service:
             waking.cancel()
 
     async def _tick_forever(self) -> None:
-        beaten = 0.0
+        beaten = -HEARTBEAT_S
         while True:
             now = asyncio.get_running_loop().time()
             self.ticked = now
-            try:
-                if now - beaten >= HEARTBEAT_S:
-                    await self._beat()
-                    beaten = now
-                await self._look_around(now)
-            except GuardError as error:
-                log.error("tick.failed", error=str(error))
+            if now - beaten >= HEARTBEAT_S:
+                beaten = now
+                await self._attempt("heartbeat", self._beat())
+            await self._attempt("policies and pause", self._look_around(now))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.reload.wait(), TICK_S)
 
     async def _beat(self) -> None:
-        held = await self.lease.renew()
-        for target in self.cycle.targets.values():
-            self.cycle.enforcer.metrics.leader.labels(target.name).set(held)
-        if not held:
-            log.error("lease.lost")
-            await self.lease.acquire()
+        try:
+            if not await self.lease.renew():
+                log.error("lease.lost")
+                await self.lease.acquire()
+        finally:
+            for target in self.cycle.targets.values():
+                self.cycle.enforcer.metrics.leader.labels(target.name).set(self.lease.held())
 
     async def _look_around(self, now: float) -> None:
         at_once = self.reload.is_set()
         self.reload.clear()
         policies = self.folder.poll(now_s=now, at_once=at_once)
-        self.cycle.enforcer.metrics.reload_ok.set(not self.folder.error)
+        metrics = self.cycle.enforcer.metrics
+        metrics.reload_ok.set(not self.folder.error)
+        if policies is not None:
+            self._take(policies)
         paused = await self.cycle.enforcer.gate.paused()
-        self.cycle.enforcer.metrics.paused.set(paused is not None)
-        released = self._paused and paused is None
+        metrics.paused.set(paused is not None)
         if (paused is not None) is not self._paused:
             log.warning("guard.paused" if paused else "guard.resumed", reason=paused.text if paused else "")
         self._paused = paused is not None
-        if policies is not None:
-            self._take(policies)
-        if policies is not None or released:
+        shut = self._paused or not self.lease.held()
+        released, self._shut = self._shut and not shut, shut
+        if (policies is not None or released) and not self.stop.is_set():
             await self.cycle.decide_all()
+        elif self.cycle.changed:
+            self.cycle.show()
 
     def _take(self, policies: PolicySet) -> None:
         now = self.clock.now()

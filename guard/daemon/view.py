@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from guard.core.decide import Decision, decide
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.fields import Terms
+from guard.core.limits import running_jobs
 from guard.core.policy import PolicySet
 from guard.core.sighting import Sighting, observe
 
@@ -17,7 +18,8 @@ class View:
     """
     The state between cycles. It is rebuilt from the ledger and the targets after a restart.
 
-    *since_ms* is when each policy came into force here, by name; *released_ms* when the last hold on a job fell.
+    *complete* is the newest complete inventory of each target, *running* how many of its jobs were Running. *since_ms* is
+    when each policy came into force here, by name; *released_ms* when the last hold on a job fell.
     """
 
     policies: PolicySet = field(default_factory=PolicySet)
@@ -25,6 +27,7 @@ class View:
     memory: dict[JobKey, Sighting] = field(default_factory=dict)
     decisions: dict[JobKey, Decision] = field(default_factory=dict)
     complete: dict[str, Inventory] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)
     since_ms: dict[str, int] = field(default_factory=dict)
     held: set[JobKey] = field(default_factory=set)
     released_ms: dict[JobKey, int] = field(default_factory=dict)
@@ -41,11 +44,22 @@ class View:
         """
         last = self.decisions.get(job.key)
         newest = last.job if last is not None and last.job.read_at_ms > job.read_at_ms else job
-        seen = observe(self.memory.get(job.key), newest)
-        self.memory[job.key] = seen
-        decision = decide(self.policies, newest, seen, self.terms, now_ms=now_ms)
+        decision = self.judge(newest, now_ms=now_ms)
+        self.memory[job.key] = decision.seen
         self.decisions[job.key] = decision
         return decision
+
+    def judge(self, job: Job, *, now_ms: int) -> Decision:
+        """
+        Decide on exactly this reading of a job, without taking it in.
+        """
+        return decide(self.policies, job, observe(self.memory.get(job.key), job), self.terms, now_ms=now_ms)
+
+    def run_of(self, job: Job) -> int:
+        """
+        Return to which run of its job a reading belongs, without taking it in.
+        """
+        return observe(self.memory.get(job.key), job).run
 
     def take(self, inventory: Inventory, *, now_ms: int) -> list[Decision]:
         """
@@ -54,6 +68,7 @@ class View:
         decisions = [self.look(job, now_ms=now_ms) for job in inventory.jobs]
         if inventory.complete:
             self.complete[inventory.target] = inventory
+            self.running[inventory.target] = running_jobs([inventory])
             found = {job.key for job in inventory.jobs}
             for key, decision in list(self.decisions.items()):
                 unseen = decision.job.target == inventory.target and key not in found
@@ -73,6 +88,14 @@ class View:
         Return the newest decisions on the jobs of a target.
         """
         return [one for one in self.decisions.values() if one.job.target == target]
+
+    def forget(self, target: str, *, before_ms: int) -> None:
+        """
+        Drop the memory of jobs that are no longer watched and were last seen before that moment.
+        """
+        for key, seen in list(self.memory.items()):
+            if seen.target == target and seen.last_seen_ms < before_ms and key not in self.decisions:
+                del self.memory[key]
 
     def drop(self, key: JobKey) -> None:
         """

@@ -1,0 +1,44 @@
+"""
+Why a recorded intent is not carried out any more, as pure functions; the calls themselves live in ``enforce``.
+"""
+
+from guard.core.decide import Decision
+from guard.core.plan import Hold, job_hold
+from guard.core.protocol import Outcome, State
+from guard.core.records import Closing, Intent
+
+
+def in_flight(intent: Intent) -> bool:
+    """
+    Tell whether a call of ours may have been carried out: accepted, or sent and not denied.
+    """
+    return intent.state in (State.SENDING, State.ACCEPTED)
+
+
+def held_back(hold: Hold) -> Closing:
+    """
+    Return the end of an intent of which no call is on its way when the gate is closed.
+    """
+    return Closing(outcome=Outcome.HELD_BACK, note=f"{hold.reason}: {hold.text}")
+
+
+def objection(intent: Intent, decision: Decision) -> Closing | None:
+    """
+    Return why a decision no longer asks for this termination, or None if it does.
+    """
+    if decision.seen.run != intent.draft.run:
+        return Closing(outcome=Outcome.NO_LONGER_MATCHES, note="the job was started anew since")
+    judgement = decision.terminating
+    if judgement is None or judgement.policy.name != intent.draft.policy:
+        own = next((one for one in decision.judgements if one.policy.name == intent.draft.policy), None)
+        if own is not None and judgement is not None and own.policy.terminates and own in decision.matches:
+            return Closing(outcome=Outcome.NO_LONGER_MATCHES, note=f"policy {judgement.policy.name} comes first now")
+        if own is not None and not own.policy.terminates:
+            note = f"the policy is now in {own.policy.mode.value} with action {own.policy.action.value}"
+            return Closing(outcome=Outcome.NO_LONGER_MATCHES, note=note)
+        return Closing(outcome=Outcome.NO_LONGER_MATCHES, note=own.reason if own else "the policy is no longer in force")
+    hold = job_hold(decision)
+    if hold is None:
+        return None
+    outcome = Outcome.EXEMPT if hold.reason == "exempt" else Outcome.NO_LONGER_MATCHES
+    return Closing(outcome=outcome, note=hold.text)

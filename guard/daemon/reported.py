@@ -1,0 +1,67 @@
+"""
+What was reported of matches that led to no call: each once in the ledger, and what is held back now.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from guard.core.decide import Decision
+from guard.core.facts import JobKey
+from guard.core.plan import Finding
+from guard.daemon.metrics import Metrics
+from guard.ports import Ledger
+
+EVENTS = {"notify": "policy.notified", "observe": "policy.observed"}
+
+log = structlog.get_logger("guard")
+
+
+@dataclass(slots=True)
+class Reported:
+    """
+    The findings on the jobs that are watched; *held* are those that hold a termination back now.
+    """
+
+    ledger: Ledger
+    metrics: Metrics
+    held: dict[JobKey, tuple[Finding, ...]] = field(default_factory=dict)
+    _known: dict[JobKey, set[tuple[int, str, str]]] = field(default_factory=dict)
+
+    async def record(self, decisions: Sequence[Decision], findings: Sequence[Finding]) -> None:
+        """
+        Record what is new of the findings on these decisions, count and log it, and note what is held back.
+        """
+        fresh = [one for one in findings if _once(one) not in self._known.get(one.key, ())]
+        at_ms = max((one.at_ms for one in decisions), default=0)
+        for one in await self.ledger.record(fresh, at_ms=at_ms) if fresh else ():
+            self.metrics.potential.labels(one.policy, one.reason).inc()
+            event = EVENTS.get(one.reason, "termination.held_back")
+            log.info(event, job=one.key.job_id, target=one.target, policy=one.policy, why=one.reason, reason=one.text)
+        for one in fresh:
+            self._known.setdefault(one.key, set()).add(_once(one))
+        for decision in decisions:
+            self.held.pop(decision.key, None)
+        for one in findings:
+            if one.reason not in EVENTS:
+                self.held[one.key] = (*self.held.get(one.key, ()), one)
+
+    def over_limit(self, others: Sequence[JobKey]) -> list[JobKey]:
+        """
+        Return the jobs beside *others* that the limits hold back.
+        """
+        known = set(others)
+        return [key for key, found in self.held.items() if key not in known and any(one.reason == "limit" for one in found)]
+
+    def keep(self, watched: Container[JobKey]) -> None:
+        """
+        Drop what is about jobs that are no longer watched; the ledger still knows what was recorded.
+        """
+        for key in [key for key in (*self.held, *self._known) if key not in watched]:
+            self.held.pop(key, None)
+            self._known.pop(key, None)
+
+
+def _once(one: Finding) -> tuple[int, str, str]:
+    return one.run, one.policy, one.reason
