@@ -28,6 +28,8 @@ class Missing(enum.Enum):
     def __repr__(self) -> str:
         return self.value
 
+    __str__ = __repr__
+
 
 ABSENT = Missing.ABSENT
 UNREADABLE = Missing.UNREADABLE
