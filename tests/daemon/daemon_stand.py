@@ -1,0 +1,334 @@
+"""
+What the daemon's tests share: a clock set by hand, and a guard over the simulator and a ledger in memory, with places to
+step in between two calls or two commits.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import httpx
+
+from guard.core.fields import Terms
+from guard.core.load import load
+from guard.core.policy import PolicySet
+from guard.daemon.cycle import Cycle, Rules
+from guard.daemon.deadlines import Deadlines
+from guard.daemon.enforce import Confirmation, Enforcer
+from guard.daemon.gate import Gate
+from guard.daemon.metrics import Metrics
+from guard.daemon.targets import Target
+from guard.daemon.view import View
+from guard.ledger.sql import open_ledger
+from guard.modelarts import Credentials, Exchange, ModelArtsClient, ModelArtsTerminator, Patience, Service, http_client
+from guard.modelarts import Target as Watched
+from guard.modelarts.credentials import AccessKey
+from guard.modelarts.signing import KeyPair
+from guard.simulator import DEFAULT_PROJECT, FLAVORS, CallLog, Knobs, LoopbackTransport, SimJob, World, create_app
+
+NOW = 1_764_000_000.0
+NOW_MS = int(NOW * 1000)
+HOUR_MS = 3_600_000
+ECO = FLAVORS["modelarts.vm.p100.large.eco"]
+KEY = AccessKey(keys=KeyPair(access="AKEXAMPLE", secret="SKexampleSecret"))
+
+ONE_DAY = """
+policies:
+  - name: one-day
+    mode: enforce
+    match: {billing_code: modelarts.vm.gpu.p100.eco, duration: {gt: 24h}}
+"""
+OBSERVED = ONE_DAY.replace("enforce", "observe")
+NONE = "policies: []"
+EXEMPT = """
+exemptions:
+  - {name: spared, match: {id: {glob: "job-*"}}, reason: a test, owner: alice, until: 2099-01-01}
+"""
+
+
+class ManualClock:
+    """
+    A clock that only moves when it is told to, and by its own sleeps, which take no time and are listed.
+
+    *behind* sets this machine's clock back against true time, by which the service goes.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = NOW
+        self.behind = 0.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.seconds - self.behind
+
+    def monotonic(self) -> float:
+        return self.seconds - NOW
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+    def instant(self, at: float) -> datetime:
+        return datetime.fromtimestamp(at, UTC)
+
+
+class OpenLease:
+    """
+    A lease that is held as long as the test says so.
+    """
+
+    def __init__(self) -> None:
+        self.holding = True
+
+    async def acquire(self) -> None:
+        return None
+
+    async def renew(self) -> bool:
+        return self.holding
+
+    def held(self) -> bool:
+        return self.holding
+
+    async def release(self) -> None:
+        self.holding = False
+
+
+class Hooks:
+    """
+    What is to happen before or after the n-th event of a name (from 1; 0 is every one), and other statuses of answers.
+    """
+
+    def __init__(self) -> None:
+        self.statuses = {}
+        self._acts = defaultdict(list)
+        self._counts = defaultdict(int)
+
+    def before(self, name, act, *, nth=1):
+        self._acts["before", name].append((nth, act))
+
+    def after(self, name, act, *, nth=1):
+        self._acts["after", name].append((nth, act))
+
+    async def fire(self, when, name):
+        self._counts[when, name] += 1
+        for nth, act in self._acts[when, name]:
+            if nth in (0, self._counts[when, name]):
+                done = act()
+                if asyncio.iscoroutine(done):
+                    await done
+
+
+class HookedLedger:
+    """
+    A ledger that fires a hook around each of its writes, and is the ledger otherwise.
+    """
+
+    def __init__(self, inner, hooks) -> None:
+        self.inner = inner
+        self._hooks = hooks
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    async def _around(self, name, call):
+        await self._hooks.fire("before", name)
+        result = await call
+        await self._hooks.fire("after", name)
+        return result
+
+    async def remember(self, sightings):
+        return await self._around("remember", self.inner.remember(sightings))
+
+    async def record(self, findings, *, at_ms):
+        return await self._around("record", self.inner.record(findings, at_ms=at_ms))
+
+    async def open_intent(self, draft, *, at_ms, quota):
+        return await self._around("intended", self.inner.open_intent(draft, at_ms=at_ms, quota=quota))
+
+    async def advance(self, number, state, *, at_ms, note=""):
+        return await self._around(state.value, self.inner.advance(number, state, at_ms=at_ms, note=note))
+
+    async def close(self, number, closing, *, at_ms):
+        return await self._around("closed", self.inner.close(number, closing, at_ms=at_ms))
+
+
+class HookedTransport(httpx.AsyncBaseTransport):
+    """
+    A transport that fires a hook around each call: "list", "show" or "terminate".
+    """
+
+    def __init__(self, inner, hooks) -> None:
+        self._inner = inner
+        self._hooks = hooks
+
+    async def handle_async_request(self, request):
+        path = request.url.path
+        name = "terminate" if path.endswith("/actions") else "list" if path.endswith("-searches") else "show"
+        await self._hooks.fire("before", name)
+        response = await self._inner.handle_async_request(request)
+        await self._hooks.fire("after", name)
+        response.status_code = self._hooks.statuses.get(name, response.status_code)
+        return response
+
+
+def policies(text: str) -> PolicySet:
+    """
+    The policies of a text.
+    """
+    return load([("p.yaml", text.encode())], zone=UTC)
+
+
+def running(job_id="job-1", *, hours=25.0, **facts):
+    """
+    A job on economic P100 that has been running for so many hours, and was created an hour earlier.
+    """
+    start_ms = NOW_MS - int(hours * HOUR_MS)
+    plan = {"create_time_ms": start_ms - HOUR_MS, "start_time_ms": start_ms, "flavor": ECO}
+    return SimJob(id=job_id, **{**plan, **facts})
+
+
+class Stand:
+    """
+    A guard over one simulated project; what a crash would lose can be made anew over the same ledger and world.
+    """
+
+    def __init__(self, ledger, *jobs, armed=True, knobs=None, limits=None, text=ONE_DAY, pause_file=None, targets=("lab",)):
+        self.clock = ManualClock()
+        self.world = World(Knobs(**(knobs or {})), lambda: self.clock.seconds)
+        for job in jobs:
+            self.world.add(job)
+        self.calls = CallLog()
+        self.app = create_app(self.world, self.calls)
+        self.raw = ledger
+        self.limits = limits
+        self.pause_file = pause_file
+        self.names = targets
+        self.armed = armed
+        self.set = policies(text)
+        self.begin()
+
+    def begin(self) -> None:
+        """
+        Make everything anew that a process holds in memory.
+        """
+        self.hooks = Hooks()
+        self.ledger = HookedLedger(self.raw, self.hooks)
+        self.lease = OpenLease()
+        self.metrics = Metrics(version="test")
+        self.http = http_client(transport=HookedTransport(LoopbackTransport(self.app), self.hooks))
+        self.targets = {name: self._target(name) for name in self.names}
+        self.target = self.targets[self.names[0]]
+        self.view = View(terms=Terms())
+        self.view.take_policies(self.set, now_ms=int(self.clock.now() * 1000))
+        gate = Gate(ledger=self.ledger, lease=self.lease, clock=self.clock, pause_file=self.pause_file)
+        self.enforcer = Enforcer(
+            ledger=self.ledger,
+            gate=gate,
+            view=self.view,
+            metrics=self.metrics,
+            clock=self.clock,
+            confirmation=Confirmation(),
+        )
+        self.metrics.start(self.names)
+        self.metrics.took_policies(self.set, self.names, at=self.clock.now())
+        self.cycle = Cycle(
+            targets=self.targets,
+            view=self.view,
+            enforcer=self.enforcer,
+            rules=Rules(limits=self.limits, walk_every_ms=60_000),
+            deadlines={name: Deadlines() for name in self.names},
+        )
+
+    def _target(self, name):
+        async def fetch():
+            return KEY
+
+        credentials = Credentials(fetch, self.clock.now, identity="fixed")
+        service = Service(
+            Exchange(self.http, self.clock, self.metrics.called),
+            credentials,
+            endpoint="https://modelarts.test",
+            project_id=DEFAULT_PROJECT,
+            patience=Patience(draw=lambda: 1.0),
+        )
+        watched = Watched(name=name, region="cn-north-4", project_id=DEFAULT_PROJECT, workspaces=("0",))
+        terminator = ModelArtsTerminator(service) if self.armed else None
+        return Target(name=name, source=ModelArtsClient(watched, service), terminator=terminator)
+
+    def take(self, text: str) -> None:
+        """
+        Put other policies in force.
+        """
+        self.set = policies(text)
+        self.view.take_policies(self.set, now_ms=self.target.source.now_ms())
+
+    async def walk(self):
+        """
+        One cycle, and every intent that it began, to the end.
+        """
+        inventory = await self.cycle.walk(self.target)
+        await self.settle()
+        return inventory
+
+    async def settle(self) -> None:
+        """
+        Wait until nothing is on its way; what a drive raised is left to the cycle.
+        """
+        while self.cycle.driving:
+            await asyncio.wait(list(self.cycle.driving.values()))
+            await asyncio.sleep(0)
+
+    async def steps(self, number=1):
+        """
+        The states of an intent, in order.
+        """
+        return [state for _, state, _ in await self.raw.steps(number)]
+
+    async def intent(self, number=1):
+        """
+        One intent.
+        """
+        return await self.raw.intent(number)
+
+    def sent(self) -> int:
+        """
+        How many terminate calls the service got.
+        """
+        return len(self.calls.of("terminate"))
+
+    def accepted(self) -> list[str]:
+        """
+        The job of each termination that was carried out.
+        """
+        return self.calls.accepted_terminations()
+
+    def value(self, name, **labels):
+        """
+        A sample of the metrics, None if there is none.
+        """
+        return self.metrics.registry.get_sample_value(f"costguard_{name}", labels)
+
+
+def on_stand(act, *jobs, **options):
+    """
+    Run *act* with a stand over a new ledger in memory.
+    """
+
+    async def run():
+        ledger = await open_ledger("sqlite://")
+        try:
+            stand = Stand(ledger, *jobs, **options)
+            try:
+                return await act(stand)
+            finally:
+                for task in list(stand.cycle.driving.values()):
+                    task.cancel()
+                    with contextlib.suppress(BaseException):
+                        await task
+                await stand.http.aclose()
+        finally:
+            await ledger.aclose()
+
+    return asyncio.run(run())
