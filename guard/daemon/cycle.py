@@ -123,6 +123,8 @@ class Cycle:
             waiting = self.reported.over_limit(keys) if made.orders else []
             if waiting:
                 # There is room: who was held back before comes first if the deadline is older.
+                for one in self._newest(waiting):
+                    self.view.look(one.job, now_ms=self.targets[one.job.target].source.now_ms())
                 newest = self._newest([*keys, *waiting])
                 made, attempts = await self._plan(newest)
             late = []

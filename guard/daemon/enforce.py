@@ -11,14 +11,24 @@ from fractions import Fraction
 
 import structlog
 
+from guard.core.decide import Decision
 from guard.core.facts import TERMINABLE_PHASES, Job
 from guard.core.protocol import Outcome, State, Step, after_confirm, after_reread, confirm_waits
 from guard.core.records import Closing, Intent
 from guard.core.savings import settle
 from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
-from guard.daemon.objections import held_back, in_flight, objection
+from guard.daemon.objections import held_back, in_flight, objection, too_early_ms
 from guard.daemon.targets import Target
+from guard.daemon.tries import (
+    LONGEST_ASKED_S,
+    LONGEST_RETRY_S,
+    MAX_CONFLICTS,
+    MAX_EARLY,
+    MAX_RETRIES,
+    MAX_UNANSWERED,
+    Tries,
+)
 from guard.daemon.view import View
 from guard.errors import (
     BadInput,
@@ -33,12 +43,6 @@ from guard.errors import (
 )
 from guard.ports import Clock, Ledger
 
-MAX_CONFLICTS = 3
-MAX_UNANSWERED = 3
-MAX_RETRIES = 4
-LONGEST_RETRY_S = 30.0
-LONGEST_ASKED_S = 60.0
-
 log = structlog.get_logger("guard")
 
 
@@ -50,18 +54,6 @@ class Confirmation:
 
     limit_s: float = 600.0
     horizon_ms: int = 24 * 3_600_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Tries:
-    """
-    What one drive of an intent has used up of its bounds.
-    """
-
-    conflicts: int = 0
-    unanswered: int = 0
-    retries: int = 0
-    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +86,7 @@ class Enforcer:
                 return await self._close(intent, target, held_back(hold))
         tries = Tries()
         while True:
-            step = await self._reread(intent, target)
+            step = await self._reread(intent, target, tries)
             if isinstance(step, Closing):
                 return await self._close(intent, target, step)
             if step is None:
@@ -105,10 +97,29 @@ class Enforcer:
             if not again:
                 return await self._confirm(intent, target)
 
-    async def _reread(self, intent: Intent, target: Target) -> Job | Closing | None:
+    async def _reread(self, intent: Intent, target: Target, tries: Tries) -> Decision | Closing | None:
         """
         Read the job and decide on it again; None means that only its end is to be waited for.
+
+        A match that has moved a little into the future, because the service's clock or the job's is a little off, is waited
+        for and read again.
         """
+        while True:
+            found = await self._reread_once(intent, target)
+            if not isinstance(found, Decision):
+                return found
+            early_ms = too_early_ms(intent, found)
+            if early_ms > 0 and tries.early < MAX_EARLY:
+                tries.early += 1
+                await self.clock.sleep(early_ms / 1000)
+                continue
+            stop = self._withdrawn(intent, target, found)
+            if stop is None:
+                return found
+            # A call of ours may be on its way: then nothing more is sent, but its effect is waited for.
+            return None if in_flight(intent) else stop
+
+    async def _reread_once(self, intent: Intent, target: Target) -> Decision | Closing | None:
         known = self.view.memory.get(intent.draft.key)
         try:
             job = await self._read(intent, target)
@@ -126,22 +137,19 @@ class Enforcer:
             return self._settled(intent, job, step)
         if step is Step.CONFIRM:
             return None
-        stop = self._withdrawn(intent, target, job)
-        if stop is None:
-            return job
-        # A call of ours may be on its way: then nothing more is sent, but its effect is waited for.
-        return None if in_flight(intent) else stop
+        return self.view.judge(job, now_ms=target.source.now_ms())
 
-    def _withdrawn(self, intent: Intent, target: Target, job: Job) -> Closing | None:
+    def _withdrawn(self, intent: Intent, target: Target, own: Decision) -> Closing | None:
         """
-        Return why a termination is no longer asked for, by this reading of its job or by a newer one, or None if it is.
+        Return why a termination is no longer asked for, by the intent's own reading or by a newer one, or None if it is.
 
-        The reading of the intent itself always counts: a walk that ended in the meantime may have read the job before.
+        The own reading always counts: a walk that ended in the meantime may have read the job before. Service time may
+        step back a little; the decision does not.
         """
-        now_ms = target.source.now_ms()
-        newest = self.view.look(job, now_ms=now_ms)
-        own = newest if newest.job is job else self.view.judge(job, now_ms=now_ms)
-        return objection(intent, newest) or objection(intent, own)
+        now_ms = max(target.source.now_ms(), own.at_ms)
+        newest = self.view.look(own.job, now_ms=now_ms)
+        again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms)
+        return objection(intent, newest) or objection(intent, again)
 
     async def _read(self, intent: Intent, target: Target) -> Job:
         wanted = intent.draft.key
@@ -154,24 +162,24 @@ class Enforcer:
             raise Refused(f"target {target.name} is now another project: wanted job {wanted}, got {job.key}")
         return job
 
-    async def _obstacle(self, intent: Intent, target: Target, job: Job) -> Closing | None:
+    async def _obstacle(self, intent: Intent, target: Target, own: Decision) -> Closing | None:
         """
         Return what forbids the call now: the gate, or a policy, an exemption or a reading that came since the decision.
         """
         hold = await self.gate.closed(target)
-        return held_back(hold) if hold is not None else self._withdrawn(intent, target, job)
+        return held_back(hold) if hold is not None else self._withdrawn(intent, target, own)
 
-    async def _send(self, intent: Intent, target: Target, job: Job, tries: Tries) -> tuple[Intent, bool]:
+    async def _send(self, intent: Intent, target: Target, own: Decision, tries: Tries) -> tuple[Intent, bool]:
         """
         Send one call behind the gate; the flag tells whether to read and decide again before anything else.
         """
         unanswered, terminator = in_flight(intent), target.terminator
-        obstacle = await self._obstacle(intent, target, job)
+        obstacle = await self._obstacle(intent, target, own)
         if obstacle is not None or terminator is None:
             return await self._give_up(intent, target, obstacle or held_back(DISARMED))
         intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())
         # A commit may take long, on a slow disk or behind another writer, and much may have changed meanwhile.
-        obstacle = await self._obstacle(intent, target, job)
+        obstacle = await self._obstacle(intent, target, own)
         if obstacle is not None:
             intent = await self._denied(intent, target, f"nothing was sent: {obstacle.note}", unanswered=unanswered)
             return await self._give_up(intent, target, obstacle)

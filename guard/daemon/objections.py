@@ -6,6 +6,9 @@ from guard.core.decide import Decision
 from guard.core.plan import Hold, job_hold
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Intent
+from guard.core.verdict import Verdict
+
+EARLY_MS = 5_000
 
 
 def in_flight(intent: Intent) -> bool:
@@ -42,3 +45,16 @@ def objection(intent: Intent, decision: Decision) -> Closing | None:
         return None
     outcome = Outcome.EXEMPT if hold.reason == "exempt" else Outcome.NO_LONGER_MATCHES
     return Closing(outcome=outcome, note=hold.text)
+
+
+def too_early_ms(intent: Intent, decision: Decision) -> int:
+    """
+    Return how many milliseconds are missing to the match if those are a few seconds at most, else 0.
+
+    Readings of one clock over a network differ by fractions of a second, so a match may lie ahead of a re-read again.
+    """
+    own = next((one for one in decision.judgements if one.policy.name == intent.draft.policy), None)
+    if own is None or not own.policy.terminates or own.verdict is Verdict.MATCH or own.deadline_ms is None:
+        return 0
+    missing_ms = own.deadline_ms - decision.at_ms
+    return missing_ms if 0 < missing_ms <= EARLY_MS else 0

@@ -134,24 +134,24 @@ class HookedLedger:
 
     async def _around(self, name, call):
         await self._hooks.fire("before", name)
-        result = await call
+        result = await call()
         await self._hooks.fire("after", name)
         return result
 
     async def remember(self, sightings):
-        return await self._around("remember", self.inner.remember(sightings))
+        return await self._around("remember", lambda: self.inner.remember(sightings))
 
     async def record(self, findings, *, at_ms):
-        return await self._around("record", self.inner.record(findings, at_ms=at_ms))
+        return await self._around("record", lambda: self.inner.record(findings, at_ms=at_ms))
 
     async def open_intent(self, draft, *, at_ms, quota):
-        return await self._around("intended", self.inner.open_intent(draft, at_ms=at_ms, quota=quota))
+        return await self._around("intended", lambda: self.inner.open_intent(draft, at_ms=at_ms, quota=quota))
 
     async def advance(self, number, state, *, at_ms, note=""):
-        return await self._around(state.value, self.inner.advance(number, state, at_ms=at_ms, note=note))
+        return await self._around(state.value, lambda: self.inner.advance(number, state, at_ms=at_ms, note=note))
 
     async def close(self, number, closing, *, at_ms):
-        return await self._around("closed", self.inner.close(number, closing, at_ms=at_ms))
+        return await self._around("closed", lambda: self.inner.close(number, closing, at_ms=at_ms))
 
 
 class HookedTransport(httpx.AsyncBaseTransport):
