@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from guard.core.facts import ABSENT, UNREADABLE, WAITING_PHASES, Growing, Job, Missing
 from guard.core.sighting import Sighting, usable_reading, usable_start
-from guard.core.spans import MINUTE_MS, format_span
+from guard.core.spans import DAY_MS, MINUTE_MS, format_span
 
 TOLERANCE_MS = 2 * MINUTE_MS
+# Without a creation time nothing bounds a clock; one that says more than a year is then taken for garbage.
+LONGEST_UNPROVEN_MS = 366 * DAY_MS
 
 
 class ClockRule(enum.StrEnum):
@@ -85,7 +87,8 @@ def _started(job: Job, seen: Sighting, now_ms: int) -> int | None:
 
 def _possible(job: Job, span_ms: int, now_ms: int) -> bool:
     created = job.create_time_ms
-    return span_ms >= 0 and (isinstance(created, Missing) or span_ms <= now_ms - created + TOLERANCE_MS)
+    longest_ms = LONGEST_UNPROVEN_MS if isinstance(created, Missing) else now_ms - created + TOLERANCE_MS
+    return 0 <= span_ms <= longest_ms
 
 
 def waiting_time(job: Job, seen: Sighting, *, now_ms: int) -> Growing | Missing:

@@ -86,11 +86,14 @@ def turning_points(clause: Clause, facts: Facts) -> Iterable[int]:
 class Trace:
     """
     How a clause came to its verdict: its text, the actual value of a condition, and the traces of its parts.
+
+    *turns_at_ms* is the moment, past or future, at which a condition on a growing fact changes its value.
     """
 
     text: str
     verdict: Verdict
     actual: str = ""
+    turns_at_ms: int | None = None
     parts: tuple["Trace", ...] = ()
 
 
@@ -100,7 +103,9 @@ def explain(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fa
     """
     verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
     if isinstance(clause, Condition):
-        return Trace(text=str(clause), verdict=verdict, actual=show_fact(clause.field, facts.get(clause.field), at_ms))
+        actual = show_fact(clause.field, facts.get(clause.field), at_ms)
+        turns_at_ms = next(iter(turning_points(clause, facts)), None)
+        return Trace(text=str(clause), verdict=verdict, actual=actual, turns_at_ms=turns_at_ms)
     inner = (clause.part,) if isinstance(clause, Not) else clause.parts
     text = {All: "all", Some: "any", Not: "not"}[type(clause)]
     parts = tuple(explain(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in inner)
@@ -119,13 +124,17 @@ def show_fact(name: str, fact: Fact, at_ms: int) -> str:
 def reason(trace: Trace) -> str:
     """
     Return one sentence that names the conditions which decided: those with the verdict of the whole, and their values.
+
+    The phase is named only if nothing else decided.
     """
-    return "; ".join(_decisive(trace, trace.verdict))
+    decisive = list(_decisive(trace, trace.verdict))
+    return "; ".join([one for one in decisive if not one.startswith("phase ")] or decisive)
 
 
 def _decisive(trace: Trace, wanted: Verdict) -> Iterable[str]:
     if not trace.parts:
-        yield f"{trace.text} (is {trace.actual})"
+        said = trace.text.endswith(f" = {trace.actual}")
+        yield trace.text if said else f"{trace.text} (is {trace.actual})"
         return
     if trace.text == "not":
         inner = " and ".join(_decisive(trace.parts[0], wanted.negated))

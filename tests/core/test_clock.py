@@ -92,6 +92,23 @@ def test_without_a_creation_the_clocks_stand_alone():
     assert elapsed(running(DAY_MS, create_time_ms=UNREADABLE)) == DAY_MS
 
 
+@pytest.mark.parametrize(
+    ("span_ms", "readable"),
+    [
+        pytest.param(366 * DAY_MS, True, id="a-year"),
+        pytest.param(366 * DAY_MS + 1, False, id="more-than-a-year"),
+        pytest.param(NOW - 1_000, False, id="one-second-after-the-epoch"),
+    ],
+)
+def test_without_a_creation_an_absurd_clock_is_none(span_ms, readable):
+    """
+    A clock that says more than a year, without a creation that bears it out, is taken for garbage.
+    """
+    expected = span_ms if readable else UNREADABLE
+    assert elapsed(running(span_ms, create_time_ms=UNREADABLE)) == expected
+    assert elapsed(running(0, start_time_ms=NOW - span_ms, create_time_ms=UNREADABLE)) == expected
+
+
 def test_the_running_time_grows():
     """
     A Running job's time goes on since its newest reading, millisecond by millisecond.

@@ -139,7 +139,7 @@ def test_reasons_name_their_doubts():
     )
     made = decided(job, policy(DEAR, OVER_A_DAY))
     assert made.judgements[0].reason == (
-        f"resource 2 (learner): phase = Running (is Running); billing_code = {P100} (is {P100}); duration > 24h (is 25h), "
+        f"resource 2 (learner): billing_code = {P100}; duration > 24h (is 25h), "
         "by the flavor table; duration says 25h and start_time says 26h; smaller was taken"
     )
     assert made.dispute == "duration says 25h and start_time says 26h; smaller was taken"
