@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,11 +26,13 @@ from guard.core.records import Pause
 from guard.core.spans import parse_span
 from guard.demo import DemoOptions, run_demo
 from guard.errors import BadInput, GuardError, LedgerUnusable, PolicyErrors, TargetError
+from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
 from guard.policyfiles import load_paths
-from guard.report import intent_row, iso, trace_data
+from guard.report import explained_data, intent_row, iso
+from guard.schema import SchemaKind, schema_of
 from guard.screen import plain, show_explained, show_intents, show_scan, table
-from guard.settings import load_settings
+from guard.settings import load_settings, settings_or_none
 from guard.simulate import simulate_forever
 
 app = typer.Typer(
@@ -201,35 +204,35 @@ def validate(
 
 
 @app.command()
+def schema(
+    kind: Annotated[SchemaKind, typer.Argument(help="Of which file: policies, settings or prices.")] = SchemaKind.POLICIES,
+) -> None:
+    """
+    Print the JSON Schema of policy files, of the settings file or of the price book, for editors.
+    """
+    _print_json(schema_of(kind))
+
+
+@app.command()
 def explain(
-    job: Annotated[str, typer.Argument(help="The id of the job.")],
+    job: Annotated[str, typer.Argument(help="The id of a job, or a JSON file that holds one as the service gives it.")],
+    at: Annotated[str | None, typer.Option(help="Of a file: the moment, as 2026-01-31T12:00:00Z; default: now.")] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Show every policy on one job: each clause with the actual value, the verdict, the deadline, the exemptions.
+    Show every policy on one job: what follows, each clause with the actual value, when it turns, the exemptions.
     """
     with _told():
         configure_logs(quiet=True)
-        found = asyncio.run(commands.explain(load_settings(config), Outside(), job))
+        if Path(job).is_file():
+            found = explain_file(settings_or_none(config), Path(job), at_ms=_moment_ms(at))
+        else:
+            found = asyncio.run(explain_job_id(load_settings(config), Outside(), job))
         if output is Output.TABLE:
             show_explained(_screen(), found)
-            return
-        judged = {one.policy.name: one for one in found.decision.judgements}
-        policies = [
-            {
-                "policy": name,
-                "mode": judged[name].policy.mode.value,
-                "verdict": judged[name].verdict.name,
-                "deadline": iso(judged[name].deadline_ms),
-                "resources": [trace_data(trace) for trace in traces],
-            }
-            for name, traces in found.traces
-        ]
-        spared = [
-            {"exemption": name, "resources": [trace_data(trace) for trace in traces]} for name, traces in found.exemptions
-        ]
-        _print_json({"job": str(found.decision.key), "facts": dict(found.facts), "policies": policies, "exemptions": spared})
+        else:
+            _print_json(explained_data(found))
 
 
 @app.command()
@@ -323,6 +326,18 @@ def _span_ms(text: str, option: str) -> int:
     if span_ms is None:
         raise BadInput(f"{option}: expected a span such as 30s, 15m or 24h, got {text!r}")
     return span_ms
+
+
+def _moment_ms(text: str | None) -> int:
+    if text is None:
+        return int(time.time() * 1000)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"--at: expected a moment such as 2026-01-31T12:00:00Z, got {text!r}") from error
+    if moment.tzinfo is None:
+        raise BadInput(f"--at: {text!r} has no offset; add Z or +08:00")
+    return round(moment.timestamp() * 1000)
 
 
 def _zone(name: str) -> ZoneInfo:

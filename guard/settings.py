@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from guard.core.clock import ClockRule
 from guard.core.limits import Limits
+from guard.core.schema import span_schema
 from guard.core.spans import parse_span
 from guard.errors import BadInput
 
@@ -33,11 +34,11 @@ def _span(value: object) -> object:
     raise ValueError(f"expected a span such as 30s, 15m or 24h, got {value!r}")
 
 
-SpanMs = Annotated[int, BeforeValidator(_span)]
+SpanMs = Annotated[int, BeforeValidator(_span), WithJsonSchema(span_schema())]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, use_attribute_docstrings=True)
 
 
 class TargetSettings(_Strict):
@@ -65,8 +66,11 @@ class LimitSettings(_Strict):
     """
 
     window: SpanMs = 3_600_000
+    """How far back terminations count."""
     max_terminations: int | None = Field(default=20, ge=0)
+    """How many terminations, over all targets and policies; null removes this limit."""
     max_percent_of_running: Decimal | None = Field(default=Decimal(25), ge=0, le=100)
+    """How many per cent of the running jobs, at least 3 of them; null removes this limit."""
 
     def as_limits(self) -> Limits:
         """
@@ -86,7 +90,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="GUARD_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=False
+        env_prefix="GUARD_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+        use_attribute_docstrings=True,
     )
 
     targets: list[TargetSettings] = Field(min_length=1)
@@ -221,6 +230,15 @@ def load_settings(path: Path | None) -> Settings:
         raise BadInput(f"{path or 'environment'}: {error}") from error
     except ValueError as error:
         raise BadInput(f"environment: {error}") from error
+
+
+def settings_or_none(path: Path | None) -> Settings | None:
+    """
+    Return the settings, or None if there is neither a file nor a target in the environment: some commands need none.
+    """
+    if path is None and not os.environ.get("GUARD_CONFIG") and not os.environ.get("GUARD_TARGETS"):
+        return None
+    return load_settings(path)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[object, ...], int]]:

@@ -68,7 +68,7 @@ FIELDS: Mapping[str, FieldSpec] = {
     "workspace": FieldSpec(FieldType.TEXT, "workspace id; 0 is the default workspace"),
 }
 ANNOTATION = "annotation."
-_ANNOTATION_SPEC = FieldSpec(FieldType.TEXT, "annotation of the job; may be absent")
+ANNOTATION_SPEC = FieldSpec(FieldType.TEXT, "annotation of the job; may be absent")
 
 
 def field_spec(name: str) -> FieldSpec | None:
@@ -76,7 +76,7 @@ def field_spec(name: str) -> FieldSpec | None:
     Return the field of that name, or None if there is none; ``annotation.<key>`` is one for every key.
     """
     if name.startswith(ANNOTATION) and len(name) > len(ANNOTATION):
-        return _ANNOTATION_SPEC
+        return ANNOTATION_SPEC
     return FIELDS.get(name)
 
 
@@ -84,7 +84,7 @@ def field_type(name: str) -> FieldType:
     """
     Return the type of a field that is known to exist.
     """
-    return _ANNOTATION_SPEC.type if name.startswith(ANNOTATION) else FIELDS[name].type
+    return ANNOTATION_SPEC.type if name.startswith(ANNOTATION) else FIELDS[name].type
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,18 @@ from guard.core.until import parse_until
 from guard.core.yamlnode import Kind, Listing, Mapping, Node, Scalar, brief, describe, read_yaml
 from guard.errors import PolicyErrors
 
+SECTIONS = ("policies", "exemptions")
 POLICY_KEYS = ("name", "description", "mode", "match", "action")
+REQUIRED_KEYS = ("name", "match")
 MODES = tuple(mode.value for mode in Mode)
 ACTIONS = tuple(act.value for act in Act)
 EXEMPTION_KEYS = ("name", "match", "reason", "owner", "until")
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
-_NAME_LENGTH = 63
+NAME = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+"""The expression that a whole name fits; names stand in labels of metrics."""
+NAME_LENGTH = 63
+
+_NAME = re.compile(NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,7 @@ def _read_file(root: Node, taken: _Taken, findings: Findings) -> None:
     if not isinstance(root, Mapping):
         findings.add(root.mark, f"{expected}, got {describe(root)}")
         return
-    sections = _values(root, ("policies", "exemptions"), findings)
+    sections = _values(root, SECTIONS, findings)
     if not root.entries:
         findings.add(root.mark, f"{expected}, got an empty mapping")
     for node in _items(sections.get("policies"), "policies", findings):
@@ -101,7 +106,7 @@ def _items(node: Node | None, section: str, findings: Findings) -> list[Mapping]
 def _read_policy(node: Mapping, taken: _Taken, findings: Findings) -> None:
     # With any error the set is never returned, so what is wrong may be filled with anything.
     name, findings = _name(node, "policy", taken, findings)
-    values = _values(node, POLICY_KEYS, findings, required=("name", "match"))
+    values = _values(node, POLICY_KEYS, findings, required=REQUIRED_KEYS)
     taken.policies.append(
         Policy(
             name=name,
@@ -139,8 +144,8 @@ def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tup
     name = _text("name", {"name": value}, findings)
     if not isinstance(value, Scalar) or value.kind is not Kind.TEXT:
         return "", findings
-    if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
-        wanted = f"at most {_NAME_LENGTH} small letters, digits and inner hyphens"
+    if len(name) > NAME_LENGTH or not _NAME.fullmatch(name):
+        wanted = f"at most {NAME_LENGTH} small letters, digits and inner hyphens"
         findings.add(value.mark, f"name: expected {wanted}, got {brief(name)}")
         return "", findings
     findings = findings.named(name)

@@ -9,10 +9,13 @@ from guard.core.spans import DAY_MS, MINUTE_MS
 
 EXPECTED = "expected a date such as 2026-12-31 or a timestamp with its offset such as 2026-12-31T18:00:00Z"
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIMESTAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|([-+])([01]\d|2[0-3]):([0-5]\d))?", re.ASCII
-)
+DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+MOMENT = f"({DATE})[Tt ]([0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})(?:\\.([0-9]+))?"
+OFFSET = "([Zz]|([-+])([01][0-9]|2[0-3]):([0-5][0-9]))"
+"""The expressions that a date, a moment on it and the offset that must follow the moment fit as a whole."""
+
+_DATE = re.compile(DATE)
+_TIMESTAMP = re.compile(f"{MOMENT}{OFFSET}?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

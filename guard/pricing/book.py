@@ -17,7 +17,7 @@ import yaml
 from guard.core.price import PriceBook
 from guard.errors import BadInput
 
-_KEYS = ("currency", "prices", "pool_price_per_hour")
+KEYS = ("currency", "prices", "pool_price_per_hour")
 
 
 def read_book(path: Path) -> PriceBook:
@@ -37,8 +37,8 @@ def read_book(path: Path) -> PriceBook:
         raise BadInput(f"{path}: not YAML: {str(error)[:200]}") from error
     top = _mapping(path, root, "a mapping with currency and prices")
     for key, value in top.items():
-        if key not in _KEYS:
-            raise BadInput(f"{_at(path, value)}: there is no key {key!r}; expected {', '.join(_KEYS)}")
+        if key not in KEYS:
+            raise BadInput(f"{_at(path, value)}: there is no key {key!r}; expected {', '.join(KEYS)}")
     currency = top.get("currency")
     if not isinstance(currency, yaml.ScalarNode) or not (currency.value.isalpha() and currency.value.isupper()):
         raise BadInput(f"{_at(path, currency)}: currency: expected a code in capitals such as CNY or USD")
