@@ -35,6 +35,8 @@ from guard.screen import plain, show_explained, show_intents, show_scan, table
 from guard.settings import load_settings, settings_or_none
 from guard.simulate import simulate_forever
 
+PIPE_WIDTH = 160
+
 app = typer.Typer(
     name="guard",
     help="Stops Huawei Cloud ModelArts training jobs that break cost policy, at the second they break it.",
@@ -97,7 +99,8 @@ def _errors() -> Console:
 
 
 def _screen() -> Console:
-    return Console(highlight=False, soft_wrap=False)
+    # A pipe has no width; what is read by grep must not be folded at that of an old terminal.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _print_json(data: object) -> None:

@@ -10,19 +10,17 @@ import structlog
 
 from guard import __version__
 from guard.app import Outside, Wired, connected, wired
-from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
-from guard.daemon.drafts import facts_as_text
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
 from guard.daemon.server import bind, serving
 from guard.daemon.service import Service
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
-from guard.errors import BadInput, JobGone, LedgerHeld, TargetError
+from guard.errors import BadInput, LedgerHeld, TargetError
 from guard.ledger.sql import SqlLedger, open_ledger
-from guard.report import Explained, ScanReport, TargetRow, doubts, explain_job, rows
+from guard.report import ScanReport, TargetRow, doubts, rows
 from guard.settings import Settings
 
 OK, BAD_INPUT, USAGE, NO_TARGET, NO_LEDGER = 0, 1, 2, 3, 4
@@ -124,25 +122,6 @@ async def _walk(guard: Wired, name: str) -> TargetRow:
         doubt=inventory.doubt,
         unreadable=inventory.unreadable,
     )
-
-
-async def explain(settings: Settings, outside: Outside, job_id: str) -> Explained:
-    """
-    Read one job and trace every policy on it; raises ``BadInput`` if no target knows it.
-    """
-    async with wired(settings, outside) as guard:
-        errors = []
-        for name, target in guard.cycle.targets.items():
-            try:
-                job: Job = await target.source.read(job_id)
-            except JobGone as error:
-                errors.append(f"{name}: {error}")
-                continue
-            view = guard.cycle.view
-            view.remember(await guard.ledger.sightings(name))
-            decision = view.look(job, now_ms=target.source.now_ms())
-            return explain_job(decision, view.policies, view.terms, facts_as_text(decision, view.terms))
-        raise BadInput("no target knows this job\n" + "\n".join(errors))
 
 
 async def check(settings: Settings, outside: Outside) -> tuple[list[tuple[str, str, str]], int]:

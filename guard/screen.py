@@ -14,6 +14,7 @@ from guard.core.judge import Trace
 from guard.core.verdict import Verdict
 from guard.report import Explained, ScanReport, iso
 
+_WORDS = {Verdict.MATCH: "matches", Verdict.UNKNOWN: "unknown", Verdict.NO_MATCH: "no match"}
 _COLOURS = {Verdict.MATCH: "red", Verdict.UNKNOWN: "yellow", Verdict.NO_MATCH: "green"}
 
 
@@ -79,36 +80,32 @@ def show_intents(console: Console, rows: Sequence[dict[str, Any]]) -> None:
 
 def show_explained(console: Console, explained: Explained) -> None:
     """
-    Print every policy on one job as a tree of clauses.
+    Print every policy on one job as a tree of clauses, what follows from them first.
     """
-    decision = explained.decision
-    console.print(plain(f"job {decision.key} at {iso(decision.at_ms)}"))
-    console.print(table("", ("fact", "value"), explained.facts.items()))
-    judgements = {one.policy.name: one for one in decision.judgements}
-    for name, traces in explained.traces:
-        judged = judgements[name]
-        head = f"policy {name} ({judged.policy.mode.value}, {judged.policy.action.value}): {judged.verdict.name}"
-        if judged.deadline_ms is not None:
-            word = "since" if judged.verdict is Verdict.MATCH else "will match at"
-            head += f", {word} {iso(judged.deadline_ms)}"
-        console.print(_tree(head, traces, judged.verdict))
-    for name, traces in explained.exemptions:
-        spared = next((one for one in decision.spared if one.exemption.name == name), None)
-        verdict = spared.verdict if spared else Verdict.NO_MATCH
-        console.print(_tree(f"exemption {name}: {verdict.name}", traces, verdict))
+    console.print(plain(f"job {explained.job} at {iso(explained.at_ms)}"))
+    console.print(plain(explained.summary), style="bold")
+    console.print()
+    for one in (*explained.policies, *explained.exemptions):
+        kind = "policy" if one.standing else "exemption"
+        head = f"{kind} {one.name}{f' ({one.standing})' if one.standing else ''}: {_WORDS[one.verdict]}"
+        if one.deadline_ms is not None:
+            word = "since" if one.verdict is Verdict.MATCH else "will match at"
+            head += f", {word} {iso(one.deadline_ms)}"
+        tree = Tree(plain(head), style=_COLOURS[one.verdict], guide_style="dim")
+        for index, trace in enumerate(one.traces):
+            branch = tree.add(plain(f"resource {index + 1}")) if len(one.traces) > 1 else tree
+            for part in trace.parts or (trace,):
+                _branch(branch, part, explained.at_ms)
+        console.print(tree)
+    console.print()
+    console.print(table("facts", ("fact", "value"), explained.facts.items()))
 
 
-def _tree(head: str, traces: Sequence[Trace], verdict: Verdict) -> Tree:
-    tree = Tree(plain(head), style=_COLOURS[verdict])
-    for index, trace in enumerate(traces):
-        branch = tree.add(plain(f"resource {index + 1}")) if len(traces) > 1 else tree
-        for part in trace.parts:
-            _branch(branch, part)
-    return tree
-
-
-def _branch(tree: Tree, trace: Trace) -> None:
-    actual = f"  (is {trace.actual})" if not trace.parts else ""
-    branch = tree.add(plain(f"{trace.verdict.name:<8} {trace.text}{actual}"), style=_COLOURS[trace.verdict])
+def _branch(tree: Tree, trace: Trace, at_ms: int) -> None:
+    said = trace.parts or trace.text.endswith(f" = {trace.actual}")
+    actual = "" if said else f"  (is {trace.actual})"
+    turn = trace.turns_at_ms
+    turns = "" if turn is None else f"  [{'turns' if turn > at_ms else 'turned'} at {iso(turn)}]"
+    branch = tree.add(plain(f"{_WORDS[trace.verdict]:<9} {trace.text}{actual}{turns}"), style=_COLOURS[trace.verdict])
     for part in trace.parts:
-        _branch(branch, part)
+        _branch(branch, part, at_ms)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from guard.core.facts import JobKey
+from guard.core.judge import Trace
 from guard.core.protocol import Outcome, State
 
 
@@ -15,8 +16,9 @@ class Draft:
     """
     An intent before it is recorded.
 
-    *facts* are the facts of the job as text, *reason* one sentence. *cost_per_hour* is exact money as text ("" if unknown)
-    in *currency*; *cards* are the accelerators that a termination frees. All moments are milliseconds of service time.
+    *facts* are the facts of the job as text, *reason* one sentence and *traces* the whole of it, one for each resource.
+    *cost_per_hour* is exact money as text ("" if unknown) in *currency*; *cards* are the accelerators that a termination
+    frees. All moments are milliseconds of service time.
     """
 
     key: JobKey
@@ -34,6 +36,7 @@ class Draft:
     cost_per_hour: str = ""
     currency: str = ""
     cards: int | None = None
+    traces: tuple[Trace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from guard.core.decide import Decision
 from guard.core.facts import JobKey, Missing
 from guard.core.fields import Terms, facts_of
-from guard.core.judge import show_fact
+from guard.core.judge import Trace, explain, show_fact
 from guard.core.plan import Attempt, Order, fingerprint
+from guard.core.policy import Clause
 from guard.core.records import Draft
 
 
@@ -35,7 +36,17 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         cost_per_hour=decision.cost_per_hour,
         currency=terms.prices.currency if terms.prices is not None else "",
         cards=decision.cards,
+        traces=traces_of(decision, policy.clause, terms),
     )
+
+
+def traces_of(decision: Decision, clause: Clause, terms: Terms, *, absent_is_no: bool = False) -> tuple[Trace, ...]:
+    """
+    Return how a clause came to its verdict, for each resource of the job.
+    """
+    at_ms = decision.at_ms
+    every = facts_of(decision.job, decision.seen, terms, now_ms=at_ms)
+    return tuple(explain(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no) for facts in every)
 
 
 def facts_as_text(decision: Decision, terms: Terms) -> dict[str, str]:

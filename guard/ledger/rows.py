@@ -16,6 +16,7 @@ from guard.core.plan import Finding
 from guard.core.protocol import Outcome, State
 from guard.core.records import Draft, Intent, Pause
 from guard.core.sighting import Sighting
+from guard.core.trace import from_data, to_data
 
 Row = Mapping[str, Any] | sa.RowMapping
 
@@ -46,6 +47,7 @@ def draft_columns(draft: Draft) -> dict[str, Any]:
         "policy": draft.policy,
         "digest": draft.digest,
         "facts": json.dumps(dict(draft.facts), ensure_ascii=False),
+        "traces": json.dumps([to_data(trace) for trace in draft.traces], ensure_ascii=False),
         "reason": draft.reason,
         "deadline_ms": draft.deadline_ms,
         "due_ms": draft.due_ms,
@@ -69,6 +71,7 @@ def intent_of(row: Row) -> Intent:
         policy=row["policy"],
         digest=row["digest"],
         facts=json.loads(row["facts"]),
+        traces=tuple(from_data(trace) for trace in json.loads(row["traces"])),
         reason=row["reason"],
         deadline_ms=row["deadline_ms"],
         due_ms=row["due_ms"],

@@ -79,6 +79,7 @@ intents = sa.Table(
     sa.Column("policy", AnyText, nullable=False),
     sa.Column("digest", AnyText, nullable=False),
     sa.Column("facts", AnyText, nullable=False),
+    sa.Column("traces", AnyText, nullable=False),
     sa.Column("reason", AnyText, nullable=False),
     sa.Column("deadline_ms", sa.BigInteger, nullable=False),
     sa.Column("due_ms", sa.BigInteger, nullable=False),

@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from guard.core.facts import JobKey
+from guard.core.judge import Trace
 from guard.core.plan import Finding
 from guard.core.records import Draft
 from guard.core.sighting import Sighting
+from guard.core.verdict import Verdict
 from guard.ledger import SqlLedger, open_ledger
 
 T = TypeVar("T")
 
 KEY = JobKey(region="cn-north-4", project_id="0a1b", job_id="job-1")
 
+LEAF = Trace(text="duration > 24h", verdict=Verdict.MATCH, actual="25h", turns_at_ms=1_000)
 DRAFT = Draft(
+    traces=(Trace(text="all", verdict=Verdict.MATCH, parts=(LEAF,)),),
     key=KEY,
     target="north",
     workspace="0",
