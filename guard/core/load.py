@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from guard.core.clauses import read_exemption_match, read_policy_match
-from guard.core.findings import Findings, did_you_mean
+from guard.core.entries import choice_of, items_of, text_of, values_of
+from guard.core.findings import Findings
 from guard.core.policy import Act, All, Exemption, Mode, Policy, PolicySet
 from guard.core.until import parse_until
-from guard.core.yamlnode import Kind, Listing, Mapping, Node, Scalar, brief, describe, read_yaml
+from guard.core.yamlnode import Kind, Mapping, Node, Scalar, brief, describe, read_yaml
 from guard.errors import PolicyErrors
 
 SECTIONS = ("policies", "exemptions")
@@ -79,41 +80,26 @@ def _read_file(root: Node, taken: _Taken, findings: Findings) -> None:
     if not isinstance(root, Mapping):
         findings.add(root.mark, f"{expected}, got {describe(root)}")
         return
-    sections = _values(root, SECTIONS, findings)
+    sections = values_of(root, SECTIONS, findings)
     if not root.entries:
         findings.add(root.mark, f"{expected}, got an empty mapping")
-    for node in _items(sections.get("policies"), "policies", findings):
+    for node in items_of(sections.get("policies"), "policies", findings):
         _read_policy(node, taken, findings)
-    for node in _items(sections.get("exemptions"), "exemptions", findings):
+    for node in items_of(sections.get("exemptions"), "exemptions", findings):
         _read_exemption(node, taken, findings)
-
-
-def _items(node: Node | None, section: str, findings: Findings) -> list[Mapping]:
-    if node is None:
-        return []
-    if not isinstance(node, Listing):
-        findings.add(node.mark, f"{section}: expected a list, got {describe(node)}")
-        return []
-    items = []
-    for item in node.items:
-        if isinstance(item, Mapping):
-            items.append(item)
-        else:
-            findings.add(item.mark, f"{section}: expected a mapping, got {describe(item)}")
-    return items
 
 
 def _read_policy(node: Mapping, taken: _Taken, findings: Findings) -> None:
     # With any error the set is never returned, so what is wrong may be filled with anything.
     name, findings = _name(node, "policy", taken, findings)
-    values = _values(node, POLICY_KEYS, findings, required=REQUIRED_KEYS)
+    values = values_of(node, POLICY_KEYS, findings, required=REQUIRED_KEYS)
     taken.policies.append(
         Policy(
             name=name,
             clause=read_policy_match(values["match"], findings) if "match" in values else All(()),
-            mode=Mode(_choice("mode", MODES, values, findings) or Mode.OBSERVE),
-            action=Act(_choice("action", ACTIONS, values, findings) or Act.TERMINATE),
-            description=_text("description", values, findings),
+            mode=Mode(choice_of("mode", MODES, values, findings) or Mode.OBSERVE),
+            action=Act(choice_of("action", ACTIONS, values, findings) or Act.TERMINATE),
+            description=text_of("description", values, findings),
             place=f"{findings.file}:{node.mark.line}",
         )
     )
@@ -121,13 +107,13 @@ def _read_policy(node: Mapping, taken: _Taken, findings: Findings) -> None:
 
 def _read_exemption(node: Mapping, taken: _Taken, findings: Findings) -> None:
     name, findings = _name(node, "exemption", taken, findings)
-    values = _values(node, EXEMPTION_KEYS, findings, required=EXEMPTION_KEYS)
+    values = values_of(node, EXEMPTION_KEYS, findings, required=EXEMPTION_KEYS)
     taken.exemptions.append(
         Exemption(
             name=name,
             clause=read_exemption_match(values["match"], findings) if "match" in values else All(()),
-            reason=_text("reason", values, findings, filled=True),
-            owner=_text("owner", values, findings, filled=True),
+            reason=text_of("reason", values, findings, filled=True),
+            owner=text_of("owner", values, findings, filled=True),
             until_ms=_until(values, taken.zone, findings),
             place=f"{findings.file}:{node.mark.line}",
         )
@@ -141,7 +127,7 @@ def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tup
     value = next((value for key, value in node.entries if key.text == "name"), None)
     if value is None:
         return "", findings
-    name = _text("name", {"name": value}, findings)
+    name = text_of("name", {"name": value}, findings)
     if not isinstance(value, Scalar) or value.kind is not Kind.TEXT:
         return "", findings
     if len(name) > NAME_LENGTH or not _NAME.fullmatch(name):
@@ -157,49 +143,8 @@ def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tup
     return name, findings
 
 
-def _values(node: Mapping, known: Sequence[str], findings: Findings, *, required: Sequence[str] = ()) -> dict[str, Node]:
-    values = {}
-    for key, value in node.entries:
-        if key.text in known:
-            values[key.text] = value
-        else:
-            hint = did_you_mean(key.text, known)
-            findings.add(key.mark, f"unknown key {brief(key.text)}{hint}; expected one of {', '.join(known)}")
-    for word in required:
-        if word not in values:
-            findings.add(node.mark, f"the required key {word!r} is missing")
-    return values
-
-
-def _text(key: str, values: Dictionary[str, Node], findings: Findings, *, filled: bool = False) -> str:
-    """
-    Return the text under a key, or nothing if it is missing or no text; with *filled* an empty one is an error.
-    """
-    node = values.get(key)
-    if node is None:
-        return ""
-    if not isinstance(node, Scalar) or node.kind is not Kind.TEXT:
-        hint = "; put it in quotes" if isinstance(node, Scalar) and node.kind is not Kind.NOTHING else ""
-        findings.add(node.mark, f"{key}: expected text, got {describe(node)}{hint}")
-        return ""
-    if filled and not node.text.strip():
-        findings.add(node.mark, f"{key}: expected some text, got {brief(node.text)}")
-    return node.text
-
-
-def _choice(key: str, known: Sequence[str], values: Dictionary[str, Node], findings: Findings) -> str:
-    text = _text(key, values, findings)
-    node = values.get(key)
-    if node is None or text in known:
-        return text
-    if isinstance(node, Scalar) and node.kind is Kind.TEXT:
-        hint = did_you_mean(text, known)
-        findings.add(node.mark, f"{key}: expected {' or '.join(known)}, got {brief(text)}{hint}")
-    return ""
-
-
 def _until(values: Dictionary[str, Node], zone: tzinfo, findings: Findings) -> int:
-    text = _text("until", values, findings, filled=True)
+    text = text_of("until", values, findings, filled=True)
     if not text.strip():
         return 0
     try:
