@@ -243,17 +243,18 @@ class Cycle:
         if not any(one.matches or one.key in self.view.held for one in decisions):
             return Plan(), {}
         ledger, gate = self.enforcer.ledger, self.enforcer.gate
-        now_ms = max(one.at_ms for one in decisions)
-        room = self._room()
+        # Open intents before closed ones: one that ends while the ledger is read must be seen in one of the two at least.
+        busy = set(self.driving).union([one.draft.key for one in await ledger.open_intents()])
+        attempts = await ledger.attempts()
+        now_ms, room = max(one.at_ms for one in decisions), self._room()
         closed = room.stale()
         for name in {one.job.target for one in decisions}:
             hold = await gate.closed(self.targets[name])
             if hold is not None:
                 closed[name] = hold
-        attempts = await ledger.attempts()
         standing = Standing(
             closed_targets=closed,
-            open_jobs={one.draft.key for one in await ledger.open_intents()} | set(self.driving),
+            open_jobs=busy,
             attempts=attempts,
             since_ms={name: max(at, self.rules.armed_since_ms) for name, at in self.view.since_ms.items()},
             released_ms=self.view.released_ms,

@@ -194,9 +194,11 @@ class Stand:
     A guard over one simulated project; what a crash would lose can be made anew over the same ledger and world.
     """
 
-    def __init__(self, ledger, *jobs, armed=True, knobs=None, limits=None, text=ONE_DAY, pause_file=None, targets=("lab",)):
-        self.clock = ManualClock()
-        self.world = World(Knobs(**(knobs or {})), lambda: self.clock.seconds)
+    def __init__(
+        self, ledger, *jobs, armed=True, knobs=None, limits=None, text=ONE_DAY, pause_file=None, targets=("lab",), clock=None
+    ):
+        self.clock = clock or ManualClock()
+        self.world = World(Knobs(**(knobs or {})), self.clock.now if clock else lambda: self.clock.seconds)
         for job in jobs:
             self.world.add(job)
         self.calls = CallLog()
@@ -204,7 +206,7 @@ class Stand:
         self.raw = ledger
         self.limits = limits
         self.pause_file = pause_file
-        self.names = targets
+        self.names = ("lab",)
         self.armed = armed
         self.set = policies(text)
         self.begin()
