@@ -26,7 +26,7 @@ from guard.daemon.drafts import facts_as_text, traces_of
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """
-    One job that a policy matches, and what came of it.
+    One job that a policy matches, and what came of it; *held* says what holds a termination back.
     """
 
     job: str
@@ -36,6 +36,7 @@ class Row:
     policy: str
     action: str
     why: str
+    held: str = ""
     late: str = ""
 
 
@@ -87,7 +88,6 @@ def rows(decisions: Iterable[Decision], intents: Sequence[Intent], held: Mapping
                 action = f"see {intent.draft.policy}"
             elif policy.mode.value == "enforce":
                 action = policy.action.value
-            reason = holds[policy.name].text if policy.name in holds else judgement.reason
             row = Row(
                 job=decision.key.job_id,
                 target=decision.job.target,
@@ -95,7 +95,8 @@ def rows(decisions: Iterable[Decision], intents: Sequence[Intent], held: Mapping
                 user=_text(decision.job.user),
                 policy=policy.name,
                 action=action,
-                why=reason,
+                why=judgement.reason,
+                held=holds[policy.name].text if policy.name in holds else "",
                 late=late,
             )
             found.append((judgement.deadline_ms or 0, row))

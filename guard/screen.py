@@ -43,39 +43,74 @@ def show_scan(console: Console, report: ScanReport) -> None:
     """
     for one in report.targets:
         if one.error:
-            console.print(plain(f"target {one.target}: could not be read: {one.error}"), style="red")
+            console.print(plain(f"target {one.target}: could not be read: {one.error}"), style="red", soft_wrap=True)
             continue
         state = "complete" if one.complete else f"incomplete: {one.doubt}"
         extra = f", {one.unreadable} without an identity" if one.unreadable else ""
-        console.print(plain(f"target {one.target}: {one.jobs} live jobs{extra}; inventory {state}"))
+        line = f"target {one.target}: {_jobs(one.jobs, 'live job')}{extra}; inventory {state}"
+        console.print(plain(line), soft_wrap=True)
     if report.rows:
-        columns = ("job", "name", "user", "policy", "action", "late", "why")
-        cells = [(row.job, row.name, row.user, row.policy, row.action, row.late, row.why) for row in report.rows]
-        console.print(table("", columns, cells))
-    else:
+        made = _tall_table("job", "what the policy asks for")
+        for row in report.rows:
+            late = f", {row.late} late" if row.late else ""
+            held = f": {row.held}" if row.held else ""
+            made.add_row(
+                _lines(f"{row.name} ({row.user})", row.job), _lines(f"{row.policy}: {row.action}{held}{late}", row.why)
+            )
+        console.print(made)
+    elif not all(one.error for one in report.targets):
         console.print("No job matches a policy.")
     for name, count in report.unknown.items():
-        console.print(plain(f"{count} jobs are UNKNOWN to policy {name}: a fact is missing; they are left alone"))
+        verb = "is" if count == 1 else "are"
+        line = f"{_jobs(count)} {verb} UNKNOWN to policy {name}: a fact is missing; left alone"
+        console.print(plain(line), soft_wrap=True)
     for name, count in report.exempt_by_unknown.items():
-        console.print(plain(f"{count} jobs are spared by exemption {name} only because a fact is unreadable"))
+        verb = "is" if count == 1 else "are"
+        line = f"{_jobs(count)} {verb} spared by exemption {name} only because a fact is unreadable"
+        console.print(plain(line), soft_wrap=True)
     if report.note:
-        console.print(plain(report.note), style="yellow")
+        console.print(plain(report.note), style="yellow", soft_wrap=True)
 
 
 def show_intents(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     """
     Print intents, newest first; the note only of those that were not confirmed.
     """
-    cells = []
+    if not rows:
+        console.print("There are no intents in this ledger.")
+        return
+    made = _tall_table("no.", "job", "what was done")
     for row in rows:
-        saved = f"{float(row['savings_upper']):.2f} {row['currency']}" if row["savings_upper"] else ""
         outcome = row["outcome"] or f"open: {row['state']}"
         if row["outcome"] != "confirmed" and row["note"]:
             outcome = f"{outcome}: {row['note']}"
-        late = "" if row["lateness_seconds"] is None else f"{row['lateness_seconds']:.2f} s"
+        late = "" if row["lateness_seconds"] is None else f", {row['lateness_seconds']:.2f} s late"
+        saved = f", saved at most {float(row['savings_upper']):.2f} {row['currency']}" if row["savings_upper"] else ""
         moment = str(row["accepted"] or row["intended"])[:19].replace("T", " ")
-        cells.append((row["intent"], moment, row["name"], row["job"], row["policy"], outcome, late, saved))
-    console.print(table("", ("no.", "at (UTC)", "name", "job", "policy", "outcome", "late", "saved at most"), cells))
+        made.add_row(
+            plain(row["intent"]),
+            _lines(row["name"], row["job"]),
+            _lines(f"{row['policy']}: {outcome}", f"{moment} UTC{late}{saved}"),
+        )
+    console.print(made)
+
+
+def _tall_table(*columns: str) -> Table:
+    """
+    Return a table whose cells are several lines, because ids and reasons do not fit beside each other on a terminal.
+    """
+    made = Table(show_lines=True, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def _lines(*lines: object) -> Text:
+    return Text("\n").join(plain(line) for line in lines)
+
+
+def _jobs(count: int, noun: str = "job") -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def show_explained(console: Console, explained: Explained) -> None:
