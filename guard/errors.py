@@ -18,6 +18,7 @@ The errors of the guard, by what the caller does about them.
         └── Refused             any other refusal
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,10 +35,21 @@ class BadInput(GuardError):
     """
 
 
+class Severity(enum.StrEnum):
+    """
+    What a diagnostic means for its file: an error keeps the set from being taken, a warning does not.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """
-    One error of one policy file: where it stands (line and column count from 1, 0 for the whole file) and what is wrong.
+    One error or warning about one policy file: where it stands and what is wrong.
+
+    Line and column count from 1; line 0 is the whole file, column 0 the whole line. Warnings have a stable *code*.
     """
 
     file: str
@@ -45,11 +57,20 @@ class Diagnostic:
     column: int
     message: str
     policy: str | None = None
+    severity: Severity = Severity.ERROR
+    code: str = ""
+
+    @property
+    def place(self) -> str:
+        """
+        The place as far as it is known: file, file:line or file:line:column.
+        """
+        return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         owner = f" [{self.policy}]" if self.policy else ""
-        return f"{place}: error:{owner} {self.message}"
+        code = f" [{self.code}]" if self.code else ""
+        return f"{self.place}: {self.severity.value}:{owner} {self.message}{code}"
 
 
 class PolicyErrors(BadInput):

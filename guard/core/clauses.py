@@ -5,14 +5,15 @@ The grammar of `match`: fields, `all`, `any` and `not`, nesting freely, and the 
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 
-from guard.core.fields import FIELDS, field_spec
+from guard.core.fields import ANNOTATION, FIELDS, field_spec
 from guard.core.findings import Findings, did_you_mean
-from guard.core.operands import read_conditions
+from guard.core.operands import OPERATORS, read_conditions
 from guard.core.policy import All, Clause, Condition, Not, Some
 from guard.core.yamlnode import Listing, Mapping, Node, brief, describe
 from guard.core.yamltext import Mark
 
 WORDS = ("all", "any", "not")
+_OTHER_WORDS = {"and": "all", "or": "any", "none": "not"}
 WHILE_RUNNING = ("duration", "card_hours", "cost")
 """Fields that have a value only while a job runs, as `waiting` has one only before."""
 
@@ -80,8 +81,7 @@ def _entries(node: Node, reading: _Reading, where: str, *, top: bool = False) ->
             case name:
                 spec = field_spec(name)
                 if spec is None:
-                    hint = did_you_mean(name, (*FIELDS, *WORDS))
-                    reading.findings.add(key.mark, f"{where}: unknown field {brief(name)}{hint}")
+                    reading.findings.add(key.mark, f"{where}: unknown field {brief(name)}{_meant(name)}")
                     continue
                 if name == "phase" and not top:
                     message = f"phase: may stand only at the top level of match, got it inside '{where}'"
@@ -89,6 +89,14 @@ def _entries(node: Node, reading: _Reading, where: str, *, top: bool = False) ->
                 reading.mentions.setdefault(name, key.mark)
                 parts += read_conditions(name, spec, value, reading.findings)
     return parts
+
+
+def _meant(name: str) -> str:
+    if name in OPERATORS:
+        return "; an operator stands behind a field, as in 'duration: {gt: 24h}'"
+    known = (*FIELDS, f"{ANNOTATION}<key>")
+    hint = did_you_mean(_OTHER_WORDS.get(name.lower(), name), (*known, *WORDS))
+    return hint or f"; expected one of {', '.join(known)}"
 
 
 def _items(node: Node, reading: _Reading, where: str) -> tuple[Clause, ...]:

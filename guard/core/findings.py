@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from guard.core.yamltext import Mark, Problem
 from guard.errors import Diagnostic
 
+_SYMBOLS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -52,8 +54,12 @@ class Findings:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
-    Return `` (did you mean x?)`` if one of the known words is close to *word*, else nothing.
+    Return `` (did you mean x?)`` if one of the known words is close to *word*, whatever its capitals, else nothing.
     """
     # A long word is no slip of the keyboard, and to compare thousands of them would take minutes.
-    close = difflib.get_close_matches(word, known, n=1) if len(word) <= 40 else []
-    return f" (did you mean {close[0]}?)" if close else ""
+    if len(word) > 40:
+        return ""
+    spelt = {one.casefold(): one for one in known}
+    meant = _SYMBOLS.get(word, word).casefold()
+    close = difflib.get_close_matches(meant, spelt, n=1)
+    return f" (did you mean {spelt[close[0]]}?)" if close else ""
