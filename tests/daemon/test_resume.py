@@ -212,7 +212,8 @@ COMMITS_AND_CALLS = (*EVENTS, "show", "terminate")
 @pytest.mark.parametrize(
     ("how", "fault", "events", "nths"),
     [
-        *(pytest.param("death", fault, COMMITS_AND_CALLS, (1, 2), id=f"death-{fault}") for fault in FAULTS),
+        *(pytest.param("death", one, COMMITS_AND_CALLS, (1,), id=f"death-{one}") for one in FAULTS),
+        *(pytest.param("death", one, COMMITS_AND_CALLS, (2,), id=f"death-later-{one}") for one in ("conflict", "silent")),
         *(
             pytest.param("cancelled", fault, COMMITS_AND_CALLS, (1,), id=f"cancelled-{fault}")
             for fault in ("smooth", "silent")
