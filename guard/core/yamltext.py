@@ -54,6 +54,13 @@ def decode(content: bytes) -> str | Problem:
     return Problem(_mark_at(text, odd.start()), message)
 
 
+def lines_of(content: bytes) -> list[str]:
+    """
+    Return the lines of a file as marks count them; bytes that are no UTF-8 are replaced.
+    """
+    return _LINE_END.split(content.removeprefix(codecs.BOM_UTF8).decode(errors="replace"))
+
+
 def _mark_at(text: str, index: int) -> Mark:
     ends = [found.end() for found in _LINE_END.finditer(text[:index])]
     return Mark(len(ends) + 1, len(text[:index]) - (ends[-1] if ends else 0) + 1)
