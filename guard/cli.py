@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -22,13 +22,15 @@ from rich.console import Console
 
 from guard import __version__, commands
 from guard.app import Outside
+from guard.core.policy import PolicySet
 from guard.core.records import Pause
 from guard.core.spans import parse_span
 from guard.demo import DemoOptions, run_demo
-from guard.errors import BadInput, GuardError, LedgerUnusable, PolicyErrors, TargetError
+from guard.diagnostics import as_json, as_text, tally
+from guard.errors import BadInput, GuardError, LedgerUnusable, Severity, TargetError
 from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
-from guard.policyfiles import load_paths
+from guard.policyfiles import check_paths
 from guard.report import explained_data, intent_row, iso
 from guard.schema import SchemaKind, schema_of
 from guard.screen import plain, show_explained, show_intents, show_scan, table
@@ -191,19 +193,30 @@ def simulate(
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="Policy files or folders; default: policies/.")] = None,
     timezone: Annotated[str, typer.Option(help="The time zone of bare dates.")] = "UTC",
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Print every error of every policy file, with line and column.
+    Print every error of every policy file, with line and column, and warnings about policies that surely do not do what
+    they say. Ends with 1 if there is an error.
     """
     with _told():
-        try:
-            found = load_paths(paths or [Path("policies")], zone=_zone(timezone))
-        except PolicyErrors as error:
-            for one in error.diagnostics:
-                _screen().print(plain(str(one)), soft_wrap=True)
-            raise typer.Exit(commands.BAD_INPUT) from error
-        names = ", ".join(f"{one.name} ({one.mode.value})" for one in found.policies) or "none"
-        _screen().print(plain(f"ok: {len(found.policies)} policies: {names}; {len(found.exemptions)} exemptions"))
+        found = check_paths(paths or [Path("policies")], zone=_zone(timezone), now_ms=int(time.time() * 1000))
+        told = [replace(one, severity=Severity.ERROR) if strict else one for one in found.diagnostics]
+        wrong = any(one.severity is Severity.ERROR for one in told)
+        if output is Output.JSON:
+            sys.stdout.write(as_json(told, found.contents) + "\n")
+        else:
+            _screen().print(as_text(told, found.contents), soft_wrap=True, end="")
+            summary = ["" if wrong or found.policies is None else _taken(found.policies), tally(told)]
+            _screen().print(plain("; ".join(part for part in summary if part)), soft_wrap=True)
+        if wrong:
+            raise typer.Exit(commands.BAD_INPUT)
+
+
+def _taken(policies: PolicySet) -> str:
+    names = ", ".join(f"{one.name} ({one.mode.value})" for one in policies.policies) or "none"
+    return f"ok: {len(policies.policies)} policies: {names}; {len(policies.exemptions)} exemptions"
 
 
 @app.command()
