@@ -89,14 +89,15 @@ def test_golden(name, tmp_path):
         ),
         pytest.param(
             POLICIES.replace("gt: 2}", "gt: 4}"),
-            "Nothing terminates this job now. If it goes on as it is, policy three-days matches at 2021-11-13T03:36:00.001Z, "
-            "42h0m0.001s from this moment.",
+            "Nothing terminates this job now. If it goes on as it is, policy three-days matches at "
+            "2021-11-13T03:36:00.001Z, 42h0m0.001s from this moment.",
             id="later",
         ),
         pytest.param(
             POLICIES.replace("enforce", "observe"),
             "Nothing terminates this job: what matches it only observes or notifies: p100-eco-one-day "
-            "(billing_code = modelarts.vm.gpu.p100.eco; node_count > 2 (is 4); unit_num >= 1 (is 1); duration > 24h (is 30h)).",
+            "(billing_code = modelarts.vm.gpu.p100.eco; node_count > 2 (is 4); unit_num >= 1 (is 1); "
+            "duration > 24h (is 30h)).",
             id="observed",
         ),
         pytest.param(
