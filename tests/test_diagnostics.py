@@ -4,20 +4,26 @@ Diagnostics as they are printed: the caret under the right column whatever the l
 
 import io
 import json
+import re
 import unicodedata
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from guard.cli import app
+from guard.core import lint
 from guard.core.yamltext import MAX_BYTES
 from guard.diagnostics import LONGEST_SOURCE, WIDTH, as_json, as_text, excerpt, tally
 from guard.errors import BadInput, Diagnostic, Severity
 from guard.policyfiles import check_paths
 
 NOW = 1_750_000_000_000
+ROOT = Path(__file__).parent.parent
 
 
 def check(folder, *texts):
@@ -307,3 +313,46 @@ def test_nothing_to_check(tmp_path):
     """
     with pytest.raises(BadInput):
         check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code", "last"),
+    [
+        pytest.param("policies: []", [], 0, "ok: 0 policies: none; 0 exemptions", id="nothing-to-say"),
+        pytest.param(
+            "policies: [{name: p, match: {phase: Running}}]",
+            [],
+            0,
+            "ok: 1 policies: p (observe); 0 exemptions; 1 warning",
+            id="warning",
+        ),
+        pytest.param("policies: [{name: p, match: {phase: Running}}]", ["--strict"], 1, "1 error", id="strict"),
+        pytest.param("policies: 3", [], 1, "1 error", id="error"),
+        pytest.param("policies: []", ["--output", "json"], 0, "[]", id="json"),
+        pytest.param("policies: 3", ["--output", "json"], 1, "]", id="json-error"),
+    ],
+)
+def test_validate(tmp_path, text, options, code, last):
+    """
+    The command ends with 1 only for errors, and in strict mode for warnings too.
+    """
+    (tmp_path / "a.yaml").write_text(text)
+    ended = CliRunner().invoke(app, ["validate", str(tmp_path), *options])
+    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (code, last)
+
+
+@pytest.mark.parametrize("folder", ["policies", "policies/demo"])
+def test_shipped_policies_have_no_warnings(folder):
+    """
+    What is shipped is free of errors and warnings.
+    """
+    assert check_paths([ROOT / folder], zone=UTC, now_ms=NOW).diagnostics == ()
+
+
+def test_every_code_is_documented():
+    """
+    The README lists the same codes as the module that gives the warnings.
+    """
+    known = re.findall(r"^(CG\d{3}) ", lint.__doc__, re.MULTILINE)
+    assert len(known) == len(set(known)) == 7
+    assert re.findall(r"^\| (CG\d{3}) \|", (ROOT / "README.md").read_text(), re.MULTILINE) == known
