@@ -23,6 +23,7 @@ from guard.core.limits import Limits
 from guard.core.schema import span_schema
 from guard.core.spans import parse_span
 from guard.errors import BadInput
+from guard.wrongsettings import Origin, Place, not_json, sentences
 
 
 def _span(value: object) -> object:
@@ -225,11 +226,13 @@ def load_settings(path: Path | None) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise BadInput("\n".join(_sentence(one, path, lines) for one in error.errors(include_url=False))) from error
+        origin = Origin(path=path, lines=lines, environment=os.environ)
+        known = [name for model in (Settings, TargetSettings, LimitSettings) for name in model.model_fields]
+        raise BadInput("\n".join(sentences(error.errors(include_url=False), origin, known))) from error
     except pydantic.errors.PydanticUserError as error:
         raise BadInput(f"{path or 'environment'}: {error}") from error
     except ValueError as error:
-        raise BadInput(f"environment: {error}") from error
+        raise BadInput(not_json(error)) from error
 
 
 def settings_or_none(path: Path | None) -> Settings | None:
@@ -241,7 +244,7 @@ def settings_or_none(path: Path | None) -> Settings | None:
     return load_settings(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[object, ...], int]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -260,35 +263,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[object, ...], int]]:
         return {}, {}
     if not isinstance(values, dict) or any(not isinstance(key, str) for key in values):
         raise BadInput(f"{path}:1: expected a mapping of settings")
-    lines: dict[tuple[object, ...], int] = {}
-    _lines_of(node, (), lines)
+    lines: dict[Place, int] = {}
+    _lines_of(path, node, (), lines)
     return values, lines
 
 
-def _lines_of(node: yaml.Node, place: tuple[object, ...], lines: dict[tuple[object, ...], int]) -> None:
+def _lines_of(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            lines[(*place, key.value)] = key.start_mark.line + 1
-            _lines_of(value, (*place, key.value), lines)
+            here, line = (*place, key.value), key.start_mark.line + 1
+            if here in lines:
+                raise BadInput(f"{path}:{line}: {key.value}: stands here a second time, after line {lines[here]}")
+            lines[here] = line
+            _lines_of(path, value, here, lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _lines_of(value, (*place, index), lines)
-
-
-def _sentence(error: Any, path: Path | None, lines: Mapping[tuple[object, ...], int]) -> str:
-    place = tuple(error["loc"])
-    known = place
-    while known and known not in lines:
-        known = known[:-1]
-    where = f"{path}:{lines[known]}" if known else str(path or "environment")
-    name = ".".join(str(part) for part in place)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(
-            str(place[-1]), list(Settings.model_fields) + list(TargetSettings.model_fields), n=1
-        )
-        message = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
-    elif error["type"] == "missing":
-        message = "this setting is required"
-    return f"{where}: {name}: {message}"
+            _lines_of(path, value, (*place, index), lines)
