@@ -5,6 +5,7 @@ The entries of a mapping, checked by their keys: what files of policies and of t
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
 
+from guard.core.fields import field_spec
 from guard.core.findings import Findings, did_you_mean
 from guard.core.yamlnode import Kind, Listing, Mapping, Node, Scalar, brief, describe
 
@@ -18,12 +19,21 @@ def values_of(node: Mapping, known: Sequence[str], findings: Findings, *, requir
         if key.text in known:
             values[key.text] = value
         else:
-            hint = did_you_mean(key.text, known)
-            findings.add(key.mark, f"unknown key {brief(key.text)}{hint}; expected one of {', '.join(known)}")
+            wanted = f"{did_you_mean(key.text, known)}; expected one of {', '.join(known)}"
+            findings.add(key.mark, f"unknown key {brief(key.text)}{_misplaced(key.text, known) or wanted}")
     for word in required:
         if word not in values:
             findings.add(node.mark, f"the required key {word!r} is missing")
     return values
+
+
+def _misplaced(key: str, known: Sequence[str]) -> str:
+    if key.startswith("-"):
+        return "; an item of a list begins with a hyphen and a space"
+    # A description is a field too, but beside `match` it is meant as a key.
+    if "match" in known and key != "description" and (field_spec(key) or key in ("all", "any", "not")):
+        return "; conditions stand inside 'match', indented below it"
+    return ""
 
 
 def items_of(node: Node | None, section: str, findings: Findings) -> list[Mapping]:
@@ -64,11 +74,14 @@ def choice_of(key: str, known: Sequence[str], values: Dictionary[str, Node], fin
     """
     Return the text under a key if it is one of the *known* words, else nothing.
     """
-    text = text_of(key, values, findings)
     node = values.get(key)
-    if node is None or text in known:
-        return text
+    if node is None:
+        return ""
     if isinstance(node, Scalar) and node.kind is Kind.TEXT:
-        hint = did_you_mean(text, known)
-        findings.add(node.mark, f"{key}: expected {' or '.join(known)}, got {brief(text)}{hint}")
+        if node.text in known:
+            return node.text
+        got = f"{brief(node.text)}{did_you_mean(node.text, known)}"
+    else:
+        got = describe(node)
+    findings.add(node.mark, f"{key}: expected {' or '.join(known)}, got {got}")
     return ""

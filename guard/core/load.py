@@ -15,7 +15,7 @@ from guard.core.clauses import read_exemption_match, read_policy_match
 from guard.core.entries import choice_of, items_of, text_of, values_of
 from guard.core.findings import Findings
 from guard.core.policy import Act, All, Exemption, Mode, Policy, PolicySet
-from guard.core.until import parse_until
+from guard.core.until import EXPECTED, parse_until
 from guard.core.yamlnode import Kind, Mapping, Node, Scalar, brief, describe, read_yaml
 from guard.errors import PolicyErrors
 
@@ -144,11 +144,13 @@ def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tup
 
 
 def _until(values: Dictionary[str, Node], zone: tzinfo, findings: Findings) -> int:
-    text = text_of("until", values, findings, filled=True)
-    if not text.strip():
+    node = values.get("until")
+    if node is None:
         return 0
     try:
-        return parse_until(text, zone=zone)
+        if not isinstance(node, Scalar) or node.kind is not Kind.TEXT:
+            raise ValueError(EXPECTED)
+        return parse_until(node.text, zone=zone)
     except ValueError as wrong:
-        findings.add(values["until"].mark, f"until: {wrong}, got {brief(text)}")
+        findings.add(node.mark, f"until: {wrong}, got {describe(node)}")
         return 0

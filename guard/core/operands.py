@@ -11,7 +11,7 @@ from guard.core.facts import KNOWN_PHASES
 from guard.core.fields import FieldSpec, FieldType
 from guard.core.findings import Findings, did_you_mean
 from guard.core.policy import Condition, Operand, Pattern, Scalar
-from guard.core.spans import HOUR_MS, SECOND_MS, format_span, parse_span
+from guard.core.spans import HOUR_MS, SECOND_MS, format_span, guess_span, parse_span
 from guard.core.yamlnode import Kind, Listing, Mapping, Node, brief, describe
 from guard.core.yamlnode import Scalar as ScalarNode
 from guard.core.yamltext import Mark
@@ -24,6 +24,8 @@ LARGEST = 10**15
 """Numbers of policies end here: far above any cost, far below what takes long to compute with."""
 
 _COMPILERS: dict[str, Callable[[str], Pattern]] = {"glob": patterns.glob, "regex": patterns.regex}
+_LONGEST = 40
+_SEPARATED = re.compile("[0-9]{1,3}(?:[_,' ][0-9]{3})+")
 _SMALL_EXPONENT = re.compile(r"[^eE]*(?:[eE][-+]?[0-9]{1,2})?")
 
 
@@ -43,7 +45,12 @@ def read_conditions(name: str, spec: FieldSpec, node: Node, findings: Findings) 
     Return the conditions on one field: a scalar is `eq`, a list `in`, a mapping holds operators.
     """
     if not isinstance(node, Mapping):
-        op = "in" if isinstance(node, Listing) else "eq"
+        op, written = ("in", "a list") if isinstance(node, Listing) else ("eq", "a bare value")
+        if op not in operators_of(spec):
+            example = f"{{gt: {'24h' if spec.type is FieldType.SPAN else '100'}}}"
+            message = f"{written} means '{op}', which does not fit a field that grows with time; write for example {example}"
+            findings.add(node.mark, f"{name}: {message}")
+            return []
         return _condition(name, spec, (op, node.mark, node), findings)
     if not node.entries:
         findings.add(node.mark, f"{name}: expected at least one operator, got an empty mapping")
@@ -74,8 +81,8 @@ def _condition(name: str, spec: FieldSpec, entry: tuple[str, Mark, Node], findin
 
 def _misplaced(op: str, spec: FieldSpec) -> str:
     if spec.grows and op in EQUALITY:
-        return f"'{op}' does not fit a field that grows with time, use gt, gte, lt or lte"
-    return f"'{op}' does not fit {spec.type.value}"
+        return f"'{op}' does not fit a field that grows with time"
+    return f"'{op}' does not fit {spec.type.value.partition(' such as ')[0]}"
 
 
 class _Unfit(Exception):
@@ -95,6 +102,9 @@ def _operand(name: str, spec: FieldSpec, op: str, node: Node) -> Operand:
         raise _Unfit((node.mark, f"'exists' expected true or false, got {describe(node)}"))
     if op in ("in", "not_in"):
         return _members(name, spec, op, node)
+    if op in ("eq", "ne") and isinstance(node, Listing):
+        listing = "in" if op == "eq" else "not_in"
+        raise _Unfit((node.mark, f"'{op}' expected one value, got a list (a list goes with '{listing}')"))
     value = _value(name, spec, node, known=op in EQUALITY)
     if op not in PATTERNS:
         return value
@@ -102,8 +112,16 @@ def _operand(name: str, spec: FieldSpec, op: str, node: Node) -> Operand:
         return _COMPILERS[op](str(value))
     except ValueError as wrong:
         # What RE2 says may quote the file.
-        said = brief(str(wrong))[1:-1]
-        raise _Unfit((node.mark, f"{brief(str(value))} is not a valid {op}: {said}")) from wrong
+        raise _Unfit(
+            (node.mark, f"{_as_written(str(value))} is not a valid {op}: {_as_written(str(wrong))[1:-1]}")
+        ) from wrong
+
+
+def _as_written(text: str) -> str:
+    """
+    Return an expression for a message as the file has it, because doubled backslashes would be another expression.
+    """
+    return f"'{text[:200]}'" if text.isprintable() and len(text) <= 200 else brief(text)
 
 
 def _members(name: str, spec: FieldSpec, op: str, node: Node) -> tuple[Scalar, ...]:
@@ -135,8 +153,14 @@ def _value(name: str, spec: FieldSpec, node: Node, *, known: bool) -> Scalar:
         raise _Unfit((node.mark, f"expected {spec.type.value}, got {describe(node)}{_unquoted(node)}"))
     number = number_of(node)
     if number is None:
-        raise _Unfit((node.mark, f"expected {spec.type.value} of at most 15 digits, got {describe(node)}"))
+        raise _Unfit((node.mark, f"expected {spec.type.value} {_range(node.text)}, got {describe(node)}"))
     return int(number) if spec.type is FieldType.INTEGER else number
+
+
+def _range(text: str) -> str:
+    if len(text) > _LONGEST or not (text.startswith("0x") or _SMALL_EXPONENT.fullmatch(text)):
+        return f"of at most {_LONGEST} characters, with an exponent of at most 2 digits"
+    return "from -10^15 to 10^15"
 
 
 def _text(node: ScalarNode) -> str:
@@ -147,12 +171,13 @@ def _text(node: ScalarNode) -> str:
 
 
 def _phase(node: ScalarNode) -> str:
-    text = _text(node)
-    if text not in KNOWN_PHASES:
-        hint = did_you_mean(text, KNOWN_PHASES)
-        listed = ", ".join(sorted(KNOWN_PHASES))
-        raise _Unfit((node.mark, f"unknown phase {brief(text)}{hint}; expected one of {listed}"))
-    return text
+    if node.kind is Kind.TEXT and node.text in KNOWN_PHASES:
+        return node.text
+    listed = ", ".join(sorted(KNOWN_PHASES))
+    if node.kind is not Kind.TEXT:
+        raise _Unfit((node.mark, f"expected one of {listed}, got {describe(node)}"))
+    hint = did_you_mean(node.text, KNOWN_PHASES)
+    raise _Unfit((node.mark, f"unknown phase {brief(node.text)}{hint}; expected one of {listed}"))
 
 
 def _span(node: ScalarNode) -> int:
@@ -160,7 +185,8 @@ def _span(node: ScalarNode) -> int:
     if span_ms is not None:
         return span_ms
     number = number_of(node) if node.kind is Kind.INTEGER else None
-    hint = f" (write {_guess(int(number))}?)" if number is not None and number > 0 else ""
+    meant = _guess(int(number)) if number is not None and number > 0 else guess_span(node.text)
+    hint = f" (write {meant}?)" if meant else ""
     raise _Unfit((node.mark, f"expected {FieldType.SPAN.value}, got {describe(node)}{hint}"))
 
 
@@ -175,8 +201,9 @@ def _guess(number: int) -> str:
 
 def _unquoted(node: ScalarNode) -> str:
     bare = ScalarNode(node.text, node.mark)
-    is_number = node.kind is Kind.TEXT and bare.kind in (Kind.INTEGER, Kind.DECIMAL)
-    return " (numbers stand without quotes)" if is_number else ""
+    if node.kind is Kind.TEXT and bare.kind in (Kind.INTEGER, Kind.DECIMAL):
+        return " (numbers stand without quotes)"
+    return " (numbers stand without separators)" if _SEPARATED.fullmatch(node.text) else ""
 
 
 def number_of(node: ScalarNode) -> Fraction | None:
@@ -184,7 +211,7 @@ def number_of(node: ScalarNode) -> Fraction | None:
     Return the exact value of an integer or a decimal, or None if it is out of range.
     """
     text = node.text
-    if len(text) > 40:
+    if len(text) > _LONGEST:
         return None
     if text.startswith(("0x", "0o")):
         value = Fraction(int(text, 0))

@@ -7,6 +7,12 @@ import re2
 from guard.core.policy import Pattern
 
 MAX_MEMORY_BYTES = 1 << 20
+_HINTS = (
+    ("invalid perl operator", "; RE2 has no lookahead and no lookbehind"),
+    ("invalid escape sequence", "; RE2 has no such escape and no backreferences"),
+    ("invalid repetition size", "; at most 1000 repetitions, nested ones multiplied"),
+    ("no argument for repetition operator", "; any text is .* here, and * only in a glob"),
+)
 
 
 def regex(text: str) -> Pattern:
@@ -62,5 +68,5 @@ def _compile(expression: str) -> object:
     try:
         return re2.compile(expression, options)
     except re2.error as wrong:
-        said = wrong.args[0]
-        raise ValueError(said.decode(errors="replace") if isinstance(said, bytes) else str(said)) from wrong
+        said = wrong.args[0].decode(errors="replace")
+        raise ValueError(said + next((hint for part, hint in _HINTS if part in said), "")) from wrong

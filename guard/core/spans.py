@@ -15,6 +15,9 @@ SPAN = "(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?
 """The expression that a whole span fits; the empty text fits it too and is no span."""
 
 _SPAN = re.compile(SPAN)
+_LOOSE_UNITS_MS = {"w": 7 * DAY_MS, **_UNITS_MS}
+_LOOSE_PART = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([wdhms])(?:eeks?|ays?|ours?|rs?|inutes?|ins?|econds?|ecs?)?")
+_LOOSE_PARTS = re.compile(f"(?:{_LOOSE_PART.pattern} ?){{1,5}}")
 
 
 def parse_span(text: str) -> int | None:
@@ -27,6 +30,20 @@ def parse_span(text: str) -> int | None:
     if found is None or not text:
         return None
     return sum(int(count) * _UNITS_MS[unit] for count, unit in zip(found.groups(), "dhms", strict=True) if count)
+
+
+def guess_span(text: str) -> str:
+    """
+    Return the span that a text such as ``24 H``, ``1.5h``, ``2 weeks`` or ``30m1h`` may have meant; "" if it is none.
+    """
+    small = text.lower().removeprefix("pt")
+    parts = _LOOSE_PART.findall(small) if _LOOSE_PARTS.fullmatch(small) else []
+    span_ms = sum(Fraction(count) * _LOOSE_UNITS_MS[unit] for count, unit in parts)
+    if not span_ms or span_ms % SECOND_MS:
+        return ""
+    if span_ms % DAY_MS == 0 and span_ms > DAY_MS:
+        return f"{span_ms // DAY_MS}d"
+    return format_span(int(span_ms))
 
 
 def format_span(span_ms: int) -> str:

@@ -33,7 +33,7 @@ def parse_until(text: str, *, zone: tzinfo) -> int:
         raise ValueError(EXPECTED)
     day, clock, fraction, offset, sign, hours, minutes = found.groups()
     if offset is None:
-        raise ValueError(f"{EXPECTED}; this one lacks its offset")
+        raise ValueError("expected a timestamp with its offset such as 2026-12-31T18:00:00Z or 2026-12-31T18:00:00+08:00")
     written_ms = (_existing(f"{day}T{clock}") - _EPOCH) // _MILLISECOND + int(f"{fraction or ''}000"[:3])
     # Whole numbers, because with its offset a timestamp of the year 1 or 9999 may leave the range of datetime.
     ahead_ms = (int(hours) * 60 + int(minutes)) * MINUTE_MS if sign else 0

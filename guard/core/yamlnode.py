@@ -30,7 +30,7 @@ class Kind(enum.Enum):
     TEXT = "the text"
     INTEGER = "the number"
     DECIMAL = "the decimal number"
-    NOT_FINITE = "the endless number"
+    NOT_FINITE = "the non-finite number"
     BOOLEAN = "the boolean"
     NOTHING = "nothing"
 
@@ -180,7 +180,10 @@ class _Builder:
         entries: dict[str, tuple[Scalar, Node]] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, Scalar):
-                self._complain(key.mark, "expected a text as key, got a list or a mapping")
+                self._complain(
+                    key.mark,
+                    "expected a text as key, got a list or a mapping; put text that begins with '[' or '{' in quotes",
+                )
             elif key.plain and key.text == "<<":
                 self._complain(key.mark, "merge keys (<<) are not allowed; write the entries out")
             elif key.text in entries:

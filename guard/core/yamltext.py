@@ -76,7 +76,7 @@ def mark_of(place: Any) -> Mark:
 _SENTENCES = (
     (
         "mapping values are not allowed",
-        "a second ': ' in one line, or wrong indentation; put text that holds ': ' in quotes",
+        "a second ': ' in one line, wrong indentation, or a key before it without ': '; put text that holds ': ' in quotes",
     ),
     ("sequence entries are not allowed", "a list item may not begin here; begin it on a line of its own"),
     ("unexpected end of stream", "the quote that opens here is never closed"),
@@ -87,22 +87,32 @@ _SENTENCES = (
     ("found character '\\t'", "a tab may not stand here; use spaces"),
     ("cannot start any token", "a value may not begin with this character; put the text in quotes"),
     ("expected alphabetic or numeric", "a value may not begin with '*' or '&'; put the text in quotes"),
+    ("a tag expected ' '", "a value may not begin with '!'; put the text in quotes"),
+    ("expected ',' or ']'", "expected ',' or ']' here; put text that holds ': ', commas or brackets in quotes"),
+    ("expected ',' or '}'", "expected ',' or '}' here; put text that holds ': ', commas or brackets in quotes"),
+    ("expected '<document start>'", "expected the end of the file here, because what stands before is complete"),
+    ("expected the node content", "a value may not begin with this sign; put the text in quotes"),
     ("unknown escape character", "an unknown escape; use single quotes where backslashes stand for themselves"),
     ("expected <block end>", "this does not line up with what stands before it; check indentation, quotes and brackets"),
 )
-_AT_THE_OPENING = ("unexpected end of stream", "unexpected document separator", "but got '<stream end>'")
+_AT_THE_OPENING = (
+    "unexpected end of stream",
+    "unexpected document separator",
+    "but got '<stream end>'",
+    "a tag expected ' '",
+)
 
 
 def explain(wrong: yaml.MarkedYAMLError, text: str) -> Problem:
     """
     Return the parser's complaint in words for a person, at the place where that person has to mend the file.
     """
-    problem = str(wrong.problem)
+    problem = f"{wrong.context or ''} {wrong.problem}".strip()
     at_opening = wrong.context_mark is not None and any(part in problem for part in _AT_THE_OPENING)
     mark = mark_of(wrong.context_mark if at_opening else wrong.problem_mark)
     line = _LINE_END.split(text)[mark.line - 1]
     indentation = line[: len(line) - len(line.lstrip(" \t"))]
     if "\t" in indentation and mark.column <= len(indentation) + 1:
         return Problem(Mark(mark.line, indentation.index("\t") + 1), "indented with a tab; YAML takes spaces only")
-    sentence = next((sentence for part, sentence in _SENTENCES if part in problem), problem)
+    sentence = next((sentence for part, sentence in _SENTENCES if part in problem), str(wrong.problem))
     return Problem(mark, f"not valid YAML: {sentence}")

@@ -19,6 +19,7 @@ from guard.core.load import digest_of, load
 from guard.core.operands import OPERATORS
 from guard.core.policy import Act, All, Condition, Mode, PolicySet, Some
 from guard.core.spans import SECOND_MS
+from guard.core.until import EXPECTED
 from guard.errors import PolicyErrors
 
 DATA = Path(__file__).parent.parent / "data" / "policies"
@@ -196,10 +197,10 @@ def test_until():
     assert one.until_ms == datetime(2026, 12, 31, 16, tzinfo=UTC).timestamp() * SECOND_MS
     for until, message in {
         "2026-02-30": "there is no such date or time",
-        "20261231": "expected text, got the number 20261231; put it in quotes",
-        "~": "expected text, got nothing",
-        "' '": "expected some text, got ' '",
-        "[2026-12-31]": "expected text, got a list",
+        "20261231": f"{EXPECTED}, got the number 20261231",
+        "~": f"{EXPECTED}, got nothing",
+        "' '": f"{EXPECTED}, got the text ' '",
+        "[2026-12-31]": f"{EXPECTED}, got a list",
     }.items():
         (error,) = errors(exemption(until))
         assert error.startswith(f"a.yaml:6:10: error: [e] until: {message}")

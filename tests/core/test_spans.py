@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_number, format_span, parse_span
+from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_number, format_span, guess_span, parse_span
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,29 @@ def test_format_number(number, places, text):
     A number of any size is rounded half to even and shown without trailing zeros.
     """
     assert format_number(number, places=places) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        pytest.param("24 H", "24h", id="space-and-capital"),
+        pytest.param("1.5h", "1h30m", id="decimal"),
+        pytest.param("2w", "14d", id="weeks"),
+        pytest.param("1 day", "24h", id="one-day"),
+        pytest.param("2 days 12 hours", "60h", id="words"),
+        pytest.param("30m1h", "1h30m", id="wrong-order"),
+        pytest.param("PT24H", "24h", id="iso-8601"),
+        pytest.param("90 secs", "1m30s", id="seconds"),
+        pytest.param("0.001s", "", id="milliseconds"),
+        pytest.param("0d", "", id="zero"),
+        pytest.param("24", "", id="number"),
+        pytest.param("soon", "", id="word"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_guess_span(text, meant):
+    """
+    What people write for spans elsewhere is turned into a span of ours, and what cannot be is left alone.
+    """
+    assert guess_span(text) == meant
+    assert not meant or parse_span(meant)
