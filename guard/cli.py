@@ -31,11 +31,13 @@ from guard.errors import BadInput, GuardError, LedgerUnusable, Severity, TargetE
 from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
 from guard.policyfiles import check_paths
+from guard.policytests import report_data, run_tests
 from guard.report import explained_data, intent_row, iso
 from guard.schema import SchemaKind, schema_of
 from guard.screen import plain, show_explained, show_intents, show_scan, table
 from guard.settings import load_settings, settings_or_none
 from guard.simulate import simulate_forever
+from guard.testscreen import show_tests
 
 PIPE_WIDTH = 160
 
@@ -227,6 +229,30 @@ def schema(
     Print the JSON Schema of policy files, of the settings file or of the price book, for editors.
     """
     _print_json(schema_of(kind))
+
+
+@app.command("test")
+def run_policy_tests(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, policy files or files of tests; default: policies/.")
+    ] = None,
+    only: Annotated[str, typer.Option("-k", help="Only tests in whose file or name this text stands.")] = "",
+    allow_untested: Annotated[
+        bool, typer.Option("--allow-untested", help="Take policies without a test that they stop or spare a job.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    timezone: Annotated[str, typer.Option(help="The time zone of bare dates.")] = "UTC",
+) -> None:
+    """
+    Run the policy tests (*.test.yaml): jobs as facts, moments, and the verdicts that are expected then.
+    """
+    with _told():
+        report = run_tests(paths or [Path("policies")], zone=_zone(timezone), only=only, allow_untested=allow_untested)
+        if output is Output.JSON:
+            _print_json(report_data(report))
+        else:
+            show_tests(_screen(), report)
+        raise typer.Exit(commands.OK if report.passed else commands.BAD_INPUT)
 
 
 @app.command()

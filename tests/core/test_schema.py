@@ -20,7 +20,8 @@ from guard.core.schema import policy_schema
 from guard.errors import PolicyErrors
 
 HERE = Path(__file__).parent
-GOOD = [*(HERE.parent / "data" / "policies" / "good").iterdir(), *(HERE.parent.parent / "policies").rglob("*.yaml")]
+SHIPPED = [path for path in (HERE.parent.parent / "policies").rglob("*.yaml") if not path.name.endswith(".test.yaml")]
+GOOD = [*(HERE.parent / "data" / "policies" / "good").iterdir(), *SHIPPED]
 SCHEMA = policy_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
