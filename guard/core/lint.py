@@ -16,6 +16,7 @@ spans are never below 0, which facts may be absent, and that `waiting` is readab
 expressions are opaque beside other patterns, and tried out on listed texts.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
@@ -137,12 +138,13 @@ def _dead(clause: Clause, around: tuple[Formula, ...], refuter: Refuter) -> Iter
 def _soon(policy: Policy, refuter: Refuter) -> Sequence[Diagnostic]:
     if policy.action is not Act.TERMINATE:
         return []
-    limits = (one for one in _lower_limits(policy.clause) if one.field in SPANS)
-    soon = next((one for one in limits if isinstance(one.operand, int) and one.operand < MINUTE_MS), None)
-    young = (Where(name, below(name, MINUTE_MS)) for name in SPANS)
-    if soon is None or not refuter.allows(matches(policy.clause), _TERMINABLE, *young):
-        return []
-    return [_warning(policy, "CG005", f"terminates by a limit of less than a minute: {soon}")]
+    young = tuple(Where(name, below(name, MINUTE_MS)) for name in SPANS)
+    matched = matches(policy.clause)
+    for limit in itertools.islice(dict.fromkeys(_short_limits(policy.clause)), _FEW):
+        # Without the limit some job of less than a minute would not match, so it is this limit that terminates it.
+        if refuter.allows(matched, fails(_without(policy.clause, limit)), _TERMINABLE, *young):
+            return [_warning(policy, "CG005", f"terminates by a limit of less than a minute: {limit}")]
+    return []
 
 
 def _at_first_sight(policy: Policy, refuter: Refuter) -> Sequence[Diagnostic]:
@@ -169,19 +171,44 @@ def _flat(clause: Clause) -> Iterator[Clause]:
         yield clause
 
 
-def _lower_limits(clause: Clause, *, negated: bool = False) -> Iterator[Condition]:
+def _asks_for_more(condition: Condition, *, negated: bool) -> bool:
+    return condition.op in (("lt", "lte") if negated else ("gt", "gte"))
+
+
+def _short_limits(clause: Clause, *, negated: bool = False) -> Iterator[Condition]:
     """
-    Yield the conditions that, as they stand, ask for a fact above a limit.
+    Yield the conditions that, as they stand, ask for a span above a limit of less than a minute.
     """
     match clause:
-        case Condition(op=op):
-            if op in (("lt", "lte") if negated else ("gt", "gte")):
+        case Condition(field=name, operand=int(limit)):
+            if name in SPANS and limit < MINUTE_MS and _asks_for_more(clause, negated=negated):
                 yield clause
+        case Condition():
+            return
         case Not():
-            yield from _lower_limits(clause.part, negated=not negated)
+            yield from _short_limits(clause.part, negated=not negated)
         case All() | Some():
             for part in clause.parts:
-                yield from _lower_limits(part, negated=negated)
+                yield from _short_limits(part, negated=negated)
+        case _:
+            assert_never(clause)
+
+
+def _without(clause: Clause, limit: Condition, *, negated: bool = False) -> Clause:
+    """
+    Return the clause with a limit that nothing passes in the place of *limit*.
+    """
+    match clause:
+        case Condition():
+            if clause != limit or not _asks_for_more(clause, negated=negated):
+                return clause
+            return Condition(limit.field, "gte" if negated else "lt", 0)
+        case Not():
+            return Not(_without(clause.part, limit, negated=not negated))
+        case All():
+            return All(tuple(_without(part, limit, negated=negated) for part in clause.parts))
+        case Some():
+            return Some(tuple(_without(part, limit, negated=negated) for part in clause.parts))
         case _:
             assert_never(clause)
 

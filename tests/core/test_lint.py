@@ -331,6 +331,8 @@ def test_dead_entries(match, entries):
         pytest.param("{user: a, age: {gte: 0s}}", "age >= 0s", id="zero"),
         pytest.param("{not: {age: {lte: 5s}}}", "age <= 5s", id="under-not"),
         pytest.param("{any: [{age: {gt: 5s}, user: a}, {age: {gt: 1h}}]}", "age > 5s", id="in-an-entry"),
+        pytest.param("{not: {all: [{age: {lte: 5s}}, {user: a}]}, cards: 4}", "age <= 5s", id="under-not-all"),
+        pytest.param("{not: {any: [{age: {lte: 5s}}, {age: {gt: 1h}}]}}", "age <= 5s", id="beside-an-upper-limit"),
     ],
 )
 def test_short_limits(match, limit):
@@ -350,12 +352,14 @@ def test_short_limits(match, limit):
         pytest.param("{user: a, duration: {lt: 30s}}", id="upper-limit"),
         pytest.param("{duration: {gt: 30s}, age: {gt: 1h}}", id="beside-a-longer-one"),
         pytest.param("{phase: Failed, age: {gt: 30s}}", id="not-terminable"),
+        pytest.param("{cards: {gt: 8}, any: [{user: a}, {user: a, age: {gt: 5s}}]}", id="decides-nothing"),
+        pytest.param("{cards: {gt: 8}, not: {user: a, age: {gt: 5s}}}", id="upper-limit-under-not"),
         pytest.param("{user: a, cost: {gt: 1}}", id="money"),
     ],
 )
 def test_long_limits(match):
     """
-    A minute and more is no short limit, nor is a shorter one beside it.
+    A minute and more is no short limit, nor is a shorter one by which nothing is terminated.
     """
     assert lint_match(match, "  mode: enforce\n") == []
 
@@ -653,6 +657,14 @@ def test_dead_entries_are_dead(names, data):
     dead = [entry for entry in entries if not any(is_match(All((RUNNING, entry)), facts) for facts in worlds(entry))]
     found = [one.code for one in lint(PolicySet(policies=(policy,)), now_ms=NOW) if one.code != "CG002"]
     assert found == (["CG001"] if len(dead) == 2 else ["CG004"] * len(dead))
+
+
+def test_a_short_limit_in_a_dead_entry_is_not_told():
+    """
+    A limit that never decides terminates nothing, even where the rest of the policy meets young jobs.
+    """
+    found = lint_match("{any: [{age: {gt: 5s}, cards: {gt: 8, lt: 4}}, {user: a, cards: {gt: 3}}]}")
+    assert [code for code, _ in found] == ["CG004"]
 
 
 WHOLE = st.one_of(st.integers(0, 9), st.just(UNREADABLE))
