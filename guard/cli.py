@@ -240,6 +240,7 @@ def run_policy_tests(
     allow_untested: Annotated[
         bool, typer.Option("--allow-untested", help="Take policies without a test that they stop or spare a job.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every test, not only those that fail.")] = False,
     output: OutputOption = Output.TABLE,
     timezone: Annotated[str, typer.Option(help="The time zone of bare dates.")] = "UTC",
 ) -> None:
@@ -251,7 +252,7 @@ def run_policy_tests(
         if output is Output.JSON:
             _print_json(report_data(report))
         else:
-            show_tests(_screen(), report)
+            show_tests(_screen(), report, every=verbose)
         raise typer.Exit(commands.OK if report.passed else commands.BAD_INPUT)
 
 

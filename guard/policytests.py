@@ -21,11 +21,12 @@ from guard.policyfiles import SUFFIXES, TEST_SUFFIXES, load_paths, read_files, t
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
-    What came of all tests, and of how many policies; *untested* is empty if that was not asked for.
+    What came of all tests. Of the *policies*, the *untested* ones lack one; *complete* tells whether that was asked.
     """
 
     results: tuple[CaseResult, ...]
     policies: int
+    complete: bool
     untested: tuple[Untested, ...] = ()
 
     @property
@@ -68,8 +69,9 @@ def run_tests(paths: Sequence[Path], *, zone: tzinfo, only: str = "", allow_unte
     if not results and (only or allow_untested or not lacking):
         where = ", ".join(repr(str(path)) for path in paths)
         raise BadInput(f"expected policy tests{f' with {only!r} in their name' if only else ''}, got none in {where}")
-    skipped = allow_untested or bool(only)
-    return Report(results=tuple(results), policies=count, untested=() if skipped else tuple(lacking))
+    complete = not (allow_untested or only)
+    missing = tuple(lacking) if complete else ()
+    return Report(results=tuple(results), policies=count, complete=complete, untested=missing)
 
 
 def report_data(report: Report) -> dict[str, Any]:

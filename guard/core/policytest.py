@@ -166,19 +166,22 @@ class _Look:
         yield from self._of_termination()
 
     def _of_policy(self, name: str) -> Iterable[Difference]:
-        judged, expected = self._judged[name], self._moment.verdicts.get(name)
-        traces = self._traces(judged.policy)
-        if expected not in (None, judged.verdict):
-            yield Difference(
-                at=self._at, about=f"policy {name}", expected=expected.name, actual=judged.verdict.name, traces=traces
-            )
-        if name in self._moment.deadlines and self._moment.deadlines[name] != judged.deadline_ms:
+        judged = self._judged[name]
+        expected: list[str] = []
+        actual: list[str] = []
+        if name in self._moment.verdicts:
+            expected.append(self._moment.verdicts[name].name)
+            actual.append(judged.verdict.name)
+        if name in self._moment.deadlines:
+            expected.append(f"deadline {self._since(self._moment.deadlines[name])}")
+            actual.append(f"deadline {self._since(judged.deadline_ms)}")
+        if expected != actual:
             yield Difference(
                 at=self._at,
-                about=f"deadline of policy {name}",
-                expected=self._since(self._moment.deadlines[name]),
-                actual=self._since(judged.deadline_ms),
-                traces=traces,
+                about=f"policy {name}",
+                expected=" with ".join(expected),
+                actual=" with ".join(actual),
+                traces=self._traces(judged.policy),
             )
 
     def _of_exemption(self, exemption: Exemption, expected: Verdict) -> Iterable[Difference]:
