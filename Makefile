@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test lint lock
+.PHONY: demo test lint lock fuzz
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
@@ -17,6 +17,10 @@ lint: $(VENV)/.dev
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports
+
+# A minute of hostile policy files; a short run of the same stands among the tests.
+fuzz: $(VENV)/.dev
+	PYTHONPATH=. $(RUN) tests/fuzz/fuzz_policies.py --seconds 60
 
 # What the tests need from Debian: Prometheus with promtool. Installed when that is allowed, else its tests are skipped.
 .PHONY: debian
