@@ -6,7 +6,7 @@ before every single call. Every doubt closes it.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from guard.core.plan import Hold
@@ -15,7 +15,40 @@ from guard.errors import LedgerUnusable
 from guard.ports import Clock, Lease, Ledger
 
 MAX_OFFSET_S = 120.0
+STEP_S = 10.0
+SETTLE_S = 300.0
 DISARMED = Hold(reason="disarmed", text="the guard is disarmed (setting armed: false)")
+
+
+@dataclass(slots=True, kw_only=True)
+class Steps:
+    """
+    When this machine's clock was last seen to be set, by the clock that never steps.
+
+    Service time rests on the offsets of several answers, so after a step it is wrong until enough new ones have come.
+    """
+
+    base_s: float | None = None
+    step_s: float = 0.0
+    stepped_at_s: float | None = None
+
+    def look(self, clock: Clock) -> None:
+        """
+        Compare the two clocks with the last look; two looks apart by hours still bear a clock that is slewed.
+        """
+        base_s = clock.now() - clock.monotonic()
+        if self.base_s is not None and abs(base_s - self.base_s) > STEP_S:
+            self.step_s, self.stepped_at_s = base_s - self.base_s, clock.monotonic()
+        self.base_s = base_s
+
+    def hold(self, clock: Clock) -> Hold | None:
+        """
+        Return a hold while a step is less than 5 minutes old.
+        """
+        self.look(clock)
+        if self.stepped_at_s is None or clock.monotonic() - self.stepped_at_s > SETTLE_S:
+            return None
+        return Hold(reason="clock", text=f"this machine's clock was just set by {self.step_s:+.0f} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +61,16 @@ class Gate:
     lease: Lease
     clock: Clock
     pause_file: Path | None = None
+    steps: Steps = field(default_factory=Steps)
+
+    def __post_init__(self) -> None:
+        self.steps.look(self.clock)
 
     async def closed(self, target: Target) -> Hold | None:
         """
         Return what closes the gate for a target, or None if it is open.
         """
-        return await self.closed_but_for_clock(target) or clock_hold(target)
+        return await self.closed_but_for_clock(target) or self.steps.hold(self.clock) or clock_hold(target)
 
     async def closed_but_for_clock(self, target: Target) -> Hold | None:
         """
@@ -56,6 +93,8 @@ class Gate:
         """
         Return the pause in force, by file or by ledger.
         """
+        # Asked every second, so that slewing is told from a step.
+        self.steps.look(self.clock)
         if self.pause_file is not None:
             # A pause file that cannot be looked at may be there.
             found = _exists(self.pause_file)

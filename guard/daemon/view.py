@@ -3,7 +3,7 @@ What the daemon knows now: policies in force, the memory of every job, and the n
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guard.core.decide import Decision, decide
 from guard.core.facts import Inventory, Job, JobKey
@@ -11,6 +11,9 @@ from guard.core.fields import Terms
 from guard.core.limits import running_jobs
 from guard.core.policy import PolicySet
 from guard.core.sighting import Sighting, observe
+from guard.core.spans import MINUTE_MS
+
+AHEAD_MS = 2 * MINUTE_MS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class View:
         Take in a reading of a job and decide on it; of two readings the newer one counts.
         """
         last = self.decisions.get(job.key)
-        newest = last.job if last is not None and last.job.read_at_ms > job.read_at_ms else job
+        newest = last.job if last is not None and job.read_at_ms < last.job.read_at_ms <= now_ms + AHEAD_MS else job
         decision = self.judge(newest, now_ms=now_ms)
         self.memory[job.key] = decision.seen
         self.decisions[job.key] = decision
@@ -53,7 +56,11 @@ class View:
         """
         Decide on exactly this reading of a job, without taking it in.
         """
-        return decide(self.policies, job, observe(self.memory.get(job.key), job), self.terms, now_ms=now_ms)
+        seen = self.memory.get(job.key)
+        if seen is not None and seen.last_seen_ms > now_ms + AHEAD_MS:
+            # It was timed by a clock that was wrong, and would make every true reading look old.
+            seen = replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None)
+        return decide(self.policies, job, observe(seen, job), self.terms, now_ms=now_ms)
 
     def run_of(self, job: Job) -> int:
         """

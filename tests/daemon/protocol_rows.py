@@ -106,7 +106,6 @@ class Row:
 ROWS = {
     "confirmed-202": Row("confirmed", "intended sending accepted", 1, 1),
     "confirmed-200": Row("confirmed", "intended sending accepted", 1, 1, statuses={"terminate": 200}),
-    # Before the re-read: the gate.
     "paused-after-intent": Row("held_back", "intended", 0, 0, when=(("after", "intended", 1, paused),)),
     "lease-lost-after-intent": Row(None, "intended", 0, 0, when=(("after", "intended", 1, lease_lost),)),
     # At the re-read.
@@ -157,7 +156,6 @@ ROWS = {
     "observed-after-sending": Row("no_longer_matches", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(OBSERVED)),)),
     "removed-after-sending": Row("no_longer_matches", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(NONE)),)),
     "exempted-after-sending": Row("exempt", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(ONE_DAY + EXEMPT)),)),
-    # Refusals.
     "409-for-ever": Row("refused", "intended" + 4 * " sending denied", 4, 0, faults=(refusing(409, "ModelArts.2796"),)),
     "409-three-times": Row(
         "confirmed",
@@ -204,7 +202,6 @@ ROWS = {
             (418, "X.1"),
         )
     },
-    # What may be repeated.
     "429-twice": Row(
         "confirmed",
         "intended" + 2 * " sending denied" + " sending accepted",
@@ -222,7 +219,6 @@ ROWS = {
     "503-then-paused": Row(
         "unconfirmed", "intended sending", 1, 0, faults=(refusing(503),), when=(("after", "show", 2, paused),)
     ),
-    # No answer.
     "silent-not-carried-out": Row("confirmed", "intended sending sending accepted", 2, 1, faults=(unanswered(),)),
     "silent-for-ever": Row("unconfirmed", "intended" + 3 * " sending", 3, 0, faults=(unanswered(times=None),)),
     **{
@@ -276,7 +272,6 @@ ROWS = {
         faults=(unanswered("reset_after"),),
         when=(("before", "show", 2, faulty(unreadable(times=6))),),
     ),
-    # Confirmation.
     "terminated-failed": Row("failed", "intended sending accepted", 1, 1, knobs={"terminate_fails_rate": 1}),
     "completes-while-terminating": Row(
         "finished_by_itself", "intended sending accepted", 1, 1, knobs={"finishes_while_terminating_rate": 1}

@@ -1,5 +1,5 @@
 """
-The parts of the daemon on their own: the policy folder, the deadline queue, the gate, the view and the endpoints.
+The parts of the daemon on their own: the policy folder, the deadline queue, the gate and the endpoints.
 """
 
 import asyncio
@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from daemon_stand import NONE, NOW_MS, OBSERVED, ONE_DAY, OpenLease, on_stand, policies, running
+from daemon_stand import NONE, NOW_MS, OBSERVED, ONE_DAY, OpenLease, on_stand, running
 
-from guard.core.facts import Inventory, Job, JobKey
+from guard.core.facts import JobKey
 from guard.core.records import Pause
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.metrics import Metrics
 from guard.daemon.policies import PolicyFolder
-from guard.daemon.view import View
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerUnusable, PolicyErrors
 
@@ -258,62 +257,6 @@ def test_gate_and_the_rest():
         assert (await replace(gate, ledger=Failing(lease), lease=lease).closed(stand.target)).reason == "lease"
 
     on_stand(act)
-
-
-def job(job_id="a", *, at_ms=NOW_MS, phase="Running", target="lab"):
-    """
-    A reading.
-    """
-    return Job(key=key(job_id), target=target, read_at_ms=at_ms, phase=phase)
-
-
-def inventory(*jobs, complete=True, started_ms=NOW_MS):
-    """
-    A walk.
-    """
-    return Inventory(target="lab", jobs=jobs, complete=complete, started_at_ms=started_ms, finished_at_ms=started_ms)
-
-
-def test_view_keeps_the_newer_reading():
-    """
-    An older reading never replaces a newer one; of two of one moment the later one counts.
-    """
-    view = View(policies=policies(ONE_DAY))
-    view.look(job(at_ms=NOW_MS, phase="Terminating"), now_ms=NOW_MS)
-    assert view.look(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Terminating"
-    assert view.look(job(at_ms=NOW_MS, phase="Terminated"), now_ms=NOW_MS).job.phase == "Terminated"
-    assert view.judge(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Running"
-    assert view.decisions[key("a")].job.phase == "Terminated"
-
-
-def test_view_drops_what_left():
-    """
-    A complete walk ends the watch over jobs that it did not show, except those read after it began.
-    """
-    view = View()
-    view.take(inventory(job("a"), job("b")), now_ms=NOW_MS)
-    view.look(job("c", at_ms=NOW_MS + 70_000), now_ms=NOW_MS + 70_000)
-    view.take(inventory(complete=False, started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
-    assert len(view.decisions) == 3
-    view.take(inventory(job("b", at_ms=NOW_MS + 60_000), started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
-    assert {one.job_id for one in view.decisions} == {"b", "c"}
-    assert view.running == {"lab": 1}
-    view.forget("lab", before_ms=NOW_MS + 1)
-    assert {one.job_id for one in view.memory} == {"b", "c"}
-
-
-def test_view_knows_since_when_a_policy_is_in_force():
-    """
-    An unchanged policy keeps its moment over reloads, a changed one begins anew.
-    """
-    view = View()
-    view.take_policies(policies(ONE_DAY), now_ms=1)
-    view.take_policies(policies(ONE_DAY + "    description: now with words\n"), now_ms=2)
-    assert view.since_ms == {"one-day": 1}
-    view.take_policies(policies(OBSERVED), now_ms=3)
-    assert view.since_ms == {"one-day": 3}
-    view.take_policies(policies(NONE), now_ms=4)
-    assert view.since_ms == {}
 
 
 def test_a_scaled_clock():

@@ -1,0 +1,81 @@
+"""
+The view: of readings that overlap the newer one counts, and what left is forgotten.
+"""
+
+from daemon_stand import NONE, NOW_MS, OBSERVED, ONE_DAY, policies
+
+from guard.core.facts import Inventory, Job, JobKey
+from guard.daemon.view import View
+
+
+def key(job_id):
+    """
+    An identity.
+    """
+    return JobKey(region="r", project_id="p", job_id=job_id)
+
+
+def job(job_id="a", *, at_ms=NOW_MS, phase="Running", target="lab"):
+    """
+    A reading.
+    """
+    return Job(key=key(job_id), target=target, read_at_ms=at_ms, phase=phase)
+
+
+def inventory(*jobs, complete=True, started_ms=NOW_MS):
+    """
+    A walk.
+    """
+    return Inventory(target="lab", jobs=jobs, complete=complete, started_at_ms=started_ms, finished_at_ms=started_ms)
+
+
+def test_view_keeps_the_newer_reading():
+    """
+    An older reading never replaces a newer one; of two of one moment the later one counts.
+    """
+    view = View(policies=policies(ONE_DAY))
+    view.look(job(at_ms=NOW_MS, phase="Terminating"), now_ms=NOW_MS)
+    assert view.look(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Terminating"
+    assert view.look(job(at_ms=NOW_MS, phase="Terminated"), now_ms=NOW_MS).job.phase == "Terminated"
+    assert view.judge(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Running"
+    assert view.decisions[key("a")].job.phase == "Terminated"
+
+
+def test_view_drops_what_left():
+    """
+    A complete walk ends the watch over jobs that it did not show, except those read after it began.
+    """
+    view = View()
+    view.take(inventory(job("a"), job("b")), now_ms=NOW_MS)
+    view.look(job("c", at_ms=NOW_MS + 70_000), now_ms=NOW_MS + 70_000)
+    view.take(inventory(complete=False, started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
+    assert len(view.decisions) == 3
+    view.take(inventory(job("b", at_ms=NOW_MS + 60_000), started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
+    assert {one.job_id for one in view.decisions} == {"b", "c"}
+    assert view.running == {"lab": 1}
+    view.forget("lab", before_ms=NOW_MS + 1)
+    assert {one.job_id for one in view.memory} == {"b", "c"}
+
+
+def test_view_knows_since_when_a_policy_is_in_force():
+    """
+    An unchanged policy keeps its moment over reloads, a changed one begins anew.
+    """
+    view = View()
+    view.take_policies(policies(ONE_DAY), now_ms=1)
+    view.take_policies(policies(ONE_DAY + "    description: now with words\n"), now_ms=2)
+    assert view.since_ms == {"one-day": 1}
+    view.take_policies(policies(OBSERVED), now_ms=3)
+    assert view.since_ms == {"one-day": 3}
+    view.take_policies(policies(NONE), now_ms=4)
+    assert view.since_ms == {}
+
+
+def test_a_reading_from_a_clock_that_was_ahead():
+    """
+    What was timed by a clock that ran ahead does not make true readings look old.
+    """
+    view = View()
+    view.look(job(at_ms=NOW_MS + 3_600_000), now_ms=NOW_MS + 3_600_000)
+    assert view.look(job(phase="Completed"), now_ms=NOW_MS).job.phase == "Completed"
+    assert view.memory[key("a")].last_seen_ms == NOW_MS
