@@ -323,6 +323,16 @@ def until(condition: Callable[[], object], wanted: str, *, within: float = 20.0)
         time.sleep(0.05)
 
 
+def settles(read: Callable[[], object], wanted: object, *, within: float = 30.0) -> None:
+    """
+    Wait until what is read is as *wanted*; else the test fails with the difference.
+    """
+    deadline = time.monotonic() + within
+    while (got := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert got == wanted
+
+
 def needed(program: str, environment: Mapping[str, str] = os.environ) -> str:
     """
     Return the path of a program that a test needs; without it the test is skipped, or fails where nothing may be skipped.

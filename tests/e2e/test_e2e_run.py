@@ -5,10 +5,10 @@
 import signal
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
-from e2e_stand import POLICY, Simulated, Site, daemon, no_secret, until
+from e2e_stand import POLICY, Simulated, Site, daemon, no_secret, settles, until
 
 from guard.core.protocol import State
 from guard.simulator import Fault, changed
@@ -42,7 +42,7 @@ def test_a_job_is_ended_at_the_second_at_which_it_breaks_the_policy(site, simula
     A job that is a few seconds short of its limit is spared until then, and ended without waiting for the next walk.
     """
     site.set(armed=True, scan_interval="1h")
-    simulated.runs("nearly", hours=24 - 4 / 3600)
+    simulated.runs("nearly", hours=24 - 3 / 3600)
     with daemon(site) as running:
         assert simulated.asked_to_end() == []
         until(lambda: simulated.terminated() == ["nearly"], "the job is ended")
@@ -128,11 +128,12 @@ def test_the_second_sigterm_ends_at_once(tmp_path):
 
 
 HELD_FOR_S = 60.0
+LATE_S = 6.0
 STATES = {
     # A job for each state in which a sudden death finds its intent, and the faults that hold it there.
     "unread": (State.INTENDED, [Fault(operation="show", kind="slow", seconds=HELD_FOR_S)]),
     "never-arrives": (State.SENDING, [Fault(operation="terminate", kind="slow", seconds=HELD_FOR_S)]),
-    "arrives-late": (State.SENDING, [Fault(operation="terminate", kind="slow", seconds=5)]),
+    "arrives-late": (State.SENDING, [Fault(operation="terminate", kind="slow", seconds=LATE_S)]),
     "unanswered": (
         State.SENDING,
         [
@@ -155,7 +156,7 @@ def killed_in_every_state(site: Site, simulated: Simulated) -> None:
         simulated.runs(job_id, hours=30)
         faults += [{**asdict(fault), "job_id": job_id} for fault in several]
     simulated.stage()
-    simulated.world.knobs = changed(simulated.world.knobs, {"faults": faults, "terminate_seconds": 4})
+    simulated.world.knobs = changed(simulated.world.knobs, {"faults": faults, "terminate_seconds": HELD_FOR_S})
     site.set(armed=True, confirm_timeout="8s", scan_interval="1s")
     reached = {job_id: state for job_id, (state, _) in STATES.items()}
 
@@ -164,10 +165,13 @@ def killed_in_every_state(site: Site, simulated: Simulated) -> None:
 
     with daemon(site, wait=False) as running:
         until(unanswered_was_carried_out, "the call without an answer is carried out")
-        until(lambda: {one.draft.key.job_id: one.state for one in site.intents()} == reached, "every state is reached")
+        settles(lambda: {one.draft.key.job_id: one.state for one in site.intents()}, reached)
         assert running.end(signal.SIGKILL) == -signal.SIGKILL
     assert {one.draft.key.job_id: one.state for one in site.intents()} == reached
-    simulated.world.knobs = changed(simulated.world.knobs, {"faults": []})
+    simulated.world.knobs = changed(simulated.world.knobs, {"faults": [], "terminate_seconds": 0.3})
+    for job in simulated.world.live():
+        if job.stop is not None:
+            job.stop = replace(job.stop, effect_ms=simulated.world.now_ms + 500)
 
 
 def test_killed_in_every_state_and_started_again_armed(site, simulated):
@@ -176,7 +180,7 @@ def test_killed_in_every_state_and_started_again_armed(site, simulated):
     """
     killed_in_every_state(site, simulated)
     with daemon(site) as running:
-        until(lambda: running.terminations() == {"confirmed": len(STATES)}, "all are confirmed", within=30)
+        settles(running.terminations, {"confirmed": len(STATES)})
         until(lambda: len(simulated.calls.of("terminate")) >= len(STATES) + 1, "the late call arrives")
         until(lambda: running.series()["costguard_ledger_open_intents"] == 0, "the gauge follows")
         assert running.end() == 0
@@ -199,8 +203,8 @@ def test_killed_in_every_state_and_started_again_disarmed(site, simulated):
         "accepted": "confirmed",
     }
     with daemon(site) as running:
-        until(lambda: site.outcomes() == expected, "every intent has its outcome", within=30)
-        until(lambda: running.terminations() == {"confirmed": 3, "held_back": 2, "unconfirmed": 1}, "the metrics agree")
+        settles(site.outcomes, expected)
+        settles(running.terminations, {"confirmed": 3, "held_back": 2, "unconfirmed": 1})
         assert running.end() == 0
     assert simulated.terminated() == ["accepted", "arrives-late", "unanswered"]
     assert sorted(set(simulated.asked_to_end())) == ["accepted", "arrives-late", "throttled", "unanswered"]
@@ -221,7 +225,7 @@ def test_killed_again_and_again(site, simulated):
             time.sleep(pause)
             running.end(signal.SIGKILL)
     with daemon(site) as running:
-        until(lambda: running.terminations() == {"confirmed": len(wanted)}, "all are confirmed", within=30)
+        settles(running.terminations, {"confirmed": len(wanted)})
     assert simulated.terminated() == sorted(wanted)
     assert site.outcomes() == dict.fromkeys(wanted, "confirmed")
 

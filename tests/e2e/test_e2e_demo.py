@@ -1,0 +1,97 @@
+"""
+The demo, judged from outside: the service's log, the ledger and the jobs' fates name the same jobs, all of them violators.
+"""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+import structlog
+from e2e_stand import HOUR_MS, environment_of
+
+from guard.core.protocol import Outcome
+from guard.demo import DemoOptions, play
+
+pytestmark = pytest.mark.server
+
+PRICES = {"modelarts.p3.8xlarge": 110.0, "modelarts.kat1.8xlarge": 76.0, "modelarts.kat1.8x": 76.0}
+
+
+@pytest.fixture
+def _quiet_again():
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = [one for one in logging.getLogger().handlers if type(one) is not logging.StreamHandler]
+
+
+def breaks_a_demo_policy(job, at_ms: int) -> bool:
+    """
+    Tell, by the simulator's plan alone, whether a job broke one of the demo's enforcing policies at a moment.
+    """
+    if job.annotations.get("cost-guard/keep") == "yes":
+        return False
+    if job.start_time_ms is None or job.start_time_ms > at_ms:
+        return at_ms - job.create_time_ms > 6 * HOUR_MS
+    if job.flavor is None:
+        return False
+    ran_h = (at_ms - job.start_time_ms) / HOUR_MS
+    code, nodes = job.flavor.code, job.node_count
+    p100 = code == "modelarts.vm.gpu.p100.eco" and nodes > 2 and ran_h > 24
+    ascend = job.flavor.type == "Ascend" and job.flavor.cards * nodes >= 16 and ran_h > 12
+    dear = nodes == 1 and not job.pool_id and PRICES.get(code or "", 20.0) * job.flavor.unit_num * ran_h > 2200
+    return p100 or ascend or dear
+
+
+@pytest.fixture(scope="module", autouse=True)
+def command(tmp_path_factory):
+    """
+    The command in a process that plays while the first test does, because both mostly wait.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {name: value for name, value in environment_of().items() if not name.startswith("HUAWEICLOUD")}
+    words = [sys.executable, "-m", "guard", "demo", "--seconds", "6", "--seed", "8", "--output", "json"]
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        env={**environment, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process, folder
+        process.kill()
+
+
+@pytest.mark.usefixtures("_quiet_again")
+def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
+    """
+    Each job that the ledger confirms was accepted once by the service, ended by it, and broke a policy at that moment.
+    """
+    played = asyncio.run(play(DemoOptions(seconds=8), tmp_path, None))
+    accepted = sorted(played.calls.accepted_terminations())
+    confirmed = {one.draft.key.job_id: one for one in played.intents if one.outcome is Outcome.CONFIRMED}
+    fates = played.world.fates()
+    assert accepted == sorted(confirmed) == sorted(job for job, fate in fates.items() if fate["why"] == "terminated")
+    assert {"demo-forgotten-sweep", "demo-night-run"} <= set(confirmed)
+    assert not {"demo-two-nodes-only", "demo-agreed-pretraining", "demo-clockless"} & set(confirmed)
+    assert {fate["accepted_terminations"] for job, fate in fates.items() if job not in confirmed} == {0}
+    for job_id, intent in confirmed.items():
+        assert breaks_a_demo_policy(played.world.job(job_id), intent.accepted_ms), intent.draft.reason
+    assert played.calls.of("delete") == []
+
+
+def test_the_command(command):
+    """
+    ``guard demo`` needs no account and no network, prints one JSON document, leaves nothing behind and exits 0.
+    """
+    process, folder = command
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    summary = json.loads(stdout)
+    assert summary["log_and_ledger_agree"] is True
+    assert "demo-forgotten-sweep" in summary["stopped"]
+    assert summary["stopped"] == summary["by_the_service_log"] == summary["by_the_fates"]
+    assert list(folder.iterdir()) == []
