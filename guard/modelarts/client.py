@@ -61,7 +61,7 @@ class ModelArtsClient:
 
         A workspace that cannot be read makes the inventory incomplete; if none can, the first error is raised.
         """
-        started = self._service.clock.now()
+        started = self._service.clock.monotonic()
         workspaces, doubt = await self._to_walk()
         doubts = [doubt] if doubt else []
         jobs: dict[str, Job] = {}
@@ -87,7 +87,7 @@ class ModelArtsClient:
             unreadable=unreadable,
             doubt="; ".join(doubts),
             # Before the first answer nothing was known of the service's clock.
-            started_at_ms=int(self._service.time.of(started) * 1000),
+            started_at_ms=int(self._service.time.at(started) * 1000),
             finished_at_ms=self.now_ms(),
         )
 

@@ -25,7 +25,7 @@ WHOLE_S = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """
-    An answer, read to its end, and when (local epoch seconds) its request was sent and it was received.
+    An answer, read to its end, and when its request was sent and it was received, in seconds that never step.
     """
 
     response: httpx.Response
@@ -80,7 +80,7 @@ class Exchange:
         """
         Send one request, once; raises ``NoAnswer`` without the words of the library, which may quote a header.
         """
-        sent_at, began, code = self.clock.now(), self.clock.monotonic(), "no_answer"
+        began, code = self.clock.monotonic(), "no_answer"
         try:
             # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
             async with asyncio.timeout(self._whole_s):
@@ -91,4 +91,4 @@ class Exchange:
             raise NoAnswer(f"{operation}: {reason}") from None
         finally:
             self._observer(operation, code, self.clock.monotonic() - began)
-        return Received(response=response, sent_at=sent_at, received_at=self.clock.now())
+        return Received(response=response, sent_at=began, received_at=self.clock.monotonic())

@@ -66,14 +66,16 @@ class Patience:
 
 class ServiceTime:
     """
-    The service's clock, from the ``Date`` of its newest answers: local time plus the median offset.
+    The service's clock, from the ``Date`` of its newest answers: the median of what they say, carried on by a clock that
+    never steps.
 
-    A Date is cut to whole seconds, so the offset lags by half a second on average; it never runs ahead by that.
+    So a step of this machine's clock moves ``offset_s`` at once and ``now`` not at all. A Date is cut to whole seconds, so
+    ``now`` lags by half a second on average; it never runs ahead by that.
     """
 
-    def __init__(self, local: Callable[[], float]) -> None:
-        self._local = local
-        self._offsets: deque[float] = deque(maxlen=SAMPLES)
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._bases: deque[float] = deque(maxlen=SAMPLES)
 
     def note(self, received: Received) -> None:
         """
@@ -81,25 +83,27 @@ class ServiceTime:
         """
         date = http_date(received.response.headers.get("date"))
         if date is not None:
-            self._offsets.append(date - (received.sent_at + received.received_at) / 2)
+            self._bases.append(date - (received.sent_at + received.received_at) / 2)
 
     def offset_s(self) -> float | None:
         """
         Return service time minus local time in seconds, or None before the first answer.
         """
-        return statistics.median(self._offsets) if self._offsets else None
+        return self.now() - self._clock.now() if self._bases else None
 
     def now(self) -> float:
         """
         Return the service's epoch seconds; local ones before the first answer.
         """
-        return self.of(self._local())
+        return self.at(self._clock.monotonic())
 
-    def of(self, local: float) -> float:
+    def at(self, monotonic_s: float) -> float:
         """
-        Return the service's epoch seconds at a moment of the local clock, by what is known of the offset now.
+        Return the service's epoch seconds at a moment of the clock that never steps, by what is known now.
         """
-        return local + (self.offset_s() or 0.0)
+        if not self._bases:
+            return self._clock.now() + monotonic_s - self._clock.monotonic()
+        return monotonic_s + statistics.median(self._bases)
 
 
 class Service:
@@ -121,7 +125,7 @@ class Service:
         self._patience = patience or Patience()
         self.credentials = credentials
         self.project_id = project_id
-        self.time = ServiceTime(exchange.clock.now)
+        self.time = ServiceTime(exchange.clock)
 
     @property
     def clock(self) -> Clock:

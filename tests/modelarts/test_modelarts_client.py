@@ -312,6 +312,33 @@ def test_service_time(ahead):
     ask(Bench(world_of(sim_job(), clock_offset_seconds=ahead, clock=clock), clock=clock), act)
 
 
+class SetClock(HandClock):
+    """
+    A clock that can be set, which its steady part does not follow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_by = 0.0
+
+    def now(self) -> float:
+        return self.seconds + self.set_by
+
+
+def test_a_clock_that_is_set_does_not_move_service_time():
+    """
+    When somebody sets this machine's clock, service time goes on as before and the offset tells of it at once.
+    """
+    clock = SetClock()
+
+    async def act(bench: Bench) -> None:
+        await bench.client.read("job-1")
+        clock.set_by = 3_600.0
+        assert (bench.client.now_ms(), bench.client.offset_s()) == (NOW_MS, -3_600.0)
+
+    ask(Bench(world_of(sim_job(), clock=clock), clock=clock), act)
+
+
 def test_one_wrong_date_changes_nothing():
     """
     The offset is the median of the newest nine answers, errors among them, and an unreadable date is no sample.
