@@ -82,7 +82,7 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize("command", ["validate", "run", "scan"])
+@pytest.mark.parametrize("command", ["validate", "run"])
 @pytest.mark.parametrize(("content", "place", "word"), [pytest.param(*row, id=name) for name, row in POLICIES.items()])
 def test_bad_policy_files(cli, lab, command, content, place, word):
     """
@@ -95,7 +95,7 @@ def test_bad_policy_files(cli, lab, command, content, place, word):
     assert not lab.ledger.exists()
 
 
-@pytest.mark.parametrize("command", ["validate", "run", "scan"])
+@pytest.mark.parametrize("command", ["validate", "run"])
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -150,7 +150,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("command", ["run", "scan", "check", "pause"])
+@pytest.mark.parametrize("command", ["run", "pause"])
 @pytest.mark.parametrize(("text", "words"), [pytest.param(*row, id=name) for name, row in SETTINGS.items()])
 def test_bad_settings_files(cli, lab, command, text, words):
     """
