@@ -6,7 +6,7 @@ Everything is in memory and single-threaded. Time is asked of ``now``: a demo ca
 
 import bisect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from guard.simulator.jobs import LIVE_PHASES, SimJob, Stop
@@ -75,12 +75,19 @@ class World:
         """
         return self._jobs.get(job_id)
 
-    def in_workspace(self, workspace: str, *, newest_first: bool) -> Iterator[SimJob]:
+    def count(self, workspace: str) -> int:
         """
-        Yield the jobs of a workspace by their creation.
+        Return how many jobs a workspace has, ended ones included.
         """
-        jobs = self._by_age[workspace]
-        return reversed(jobs) if newest_first else iter(jobs)
+        return len(self._by_age[workspace])
+
+    def in_phases(self, workspace: str, phases: frozenset[str] | None, *, newest_first: bool) -> Sequence[SimJob]:
+        """
+        Return the jobs of a workspace that are in one of *phases* now (None: all jobs), by their creation.
+        """
+        now_ms, jobs = self.now_ms, self._by_age[workspace]
+        found = list(jobs) if phases is None else [job for job in jobs if job.phase(now_ms) in phases]
+        return found[::-1] if newest_first else found
 
     def live(self) -> list[SimJob]:
         """

@@ -1,0 +1,87 @@
+"""
+Results as text for people and as JSON for machines.
+"""
+
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.figures import Figure, Result
+
+HEADS = ("benchmark", "figure", "measured", "bare", "ratio", "wanted", "met")
+
+
+def rendered(results: Sequence[Result]) -> str:
+    """
+    Return the table, and below it what each benchmark has to say about its figures.
+    """
+    rows = [HEADS] + [(result.name, *_cells(one)) for result in results for one in result.figures]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = [f"{result.name}: {note}" for result in results for note in result.notes]
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def machine() -> dict[str, object]:
+    """
+    Return on what and when the figures were measured.
+    """
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def written(result: Result, folder: Path, *, quick: bool) -> None:
+    """
+    Write a result as JSON; numbers that JSON does not know become null.
+    """
+    value = _lawful({**asdict(result), "quick": quick, "machine": machine()})
+    (folder / f"{result.name}.json").write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read(folder: Path, names: Sequence[str]) -> list[Result]:
+    """
+    Return the results that stand in a folder, in the order of *names*.
+    """
+    found = []
+    for name in names:
+        path = folder / f"{name}.json"
+        if path.exists():
+            value = json.loads(path.read_text(encoding="utf-8"))
+            figures = [Figure(**{**one, "value": math.nan if one["value"] is None else one["value"]}) for one in value["figures"]]
+            found.append(Result(name=name, figures=figures, notes=value["notes"], details=value["details"]))
+    return found
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    bare = "" if figure.bare is None else f"{_number(figure.bare)} {figure.unit} {figure.bare_is}".strip()
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+    met = {None: "", True: "yes", False: "NO"}[figure.met]
+    return figure.name, f"{_number(figure.value)} {figure.unit}".strip(), bare, ratio, figure.wanted, met
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "none"
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _lawful(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _lawful(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_lawful(one) for one in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
