@@ -18,7 +18,7 @@ from guard.daemon.server import bind, serving
 from guard.daemon.service import Service
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
-from guard.errors import BadInput, LedgerHeld, TargetError
+from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.report import ScanReport, TargetRow, doubts, rows
 from guard.settings import Settings
@@ -42,7 +42,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
         service = Service(
             cycle=guard.cycle, folder=guard.folder, lease=guard.lease, clock=guard.clock, interval_s=interval_s
         )
-        app = web_app(guard.metrics, alive=service.alive, ready=service.ready)
+        app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes)
         async with serving(app, sock) as port:
             log.info("guard.started", **_announced(settings), port=port)
             if settings.armed and settings.limits == "none":
@@ -107,13 +107,15 @@ async def _beat(guard: Wired) -> None:
     while True:
         await asyncio.sleep(5)
         if guard.lease.held():
-            await guard.lease.renew()
+            # A heartbeat that fails closes the gate by itself.
+            with contextlib.suppress(LedgerUnusable):
+                await guard.lease.renew()
 
 
 async def _walk(guard: Wired, name: str) -> TargetRow:
     try:
         inventory = await guard.cycle.walk(guard.cycle.targets[name])
-    except TargetError as error:
+    except (TargetError, BadInput) as error:
         return TargetRow(target=name, error=str(error))
     return TargetRow(
         target=name,

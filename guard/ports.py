@@ -4,7 +4,7 @@ The small protocols between the cycle and the world.
 Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -85,6 +85,12 @@ class JobSource(Protocol):
     def offset_s(self) -> float | None:
         """
         Return service time minus local time in seconds, or None before the first answer.
+        """
+        ...
+
+    def credentials_expire_at(self) -> float | None:
+        """
+        Return when the credentials in use end (seconds since 1970), or None if they do not.
         """
         ...
 
@@ -180,9 +186,9 @@ class Ledger(Protocol):
         """
         ...
 
-    async def attempts(self) -> Mapping[JobKey, Attempt]:
+    async def attempts(self, keys: Collection[JobKey]) -> Mapping[JobKey, Attempt]:
         """
-        Return the newest closed intent of every job that has one but no open one; *count* counts those of its run.
+        Return the newest closed intent of each of these jobs that has one but no open one; *count* counts those of its run.
         """
         ...
 

@@ -90,7 +90,7 @@ class Cycle:
         await ledger.remember([one.seen for one in decisions])
         made = await self.act(decisions)
         metrics.walked(inventory)
-        metrics.offset.labels(target.name).set(target.source.offset_s() or 0.0)
+        metrics.reached(target.source)
         watched = self.view.of(target.name)
         metrics.disputed.labels(target.name).set(sum(bool(one.dispute) for one in watched))
         metrics.spending(target.name, watched, self.view.terms.prices)
@@ -245,7 +245,7 @@ class Cycle:
         ledger, gate = self.enforcer.ledger, self.enforcer.gate
         # Open intents before closed ones: one that ends while the ledger is read must be seen in one of the two at least.
         busy = set(self.driving).union([one.draft.key for one in await ledger.open_intents()])
-        attempts = await ledger.attempts()
+        attempts = await ledger.attempts({one.key for one in decisions if one.matches})
         now_ms, room = max(one.at_ms for one in decisions), self._room()
         closed = room.stale()
         for name in {one.job.target for one in decisions}:

@@ -107,7 +107,7 @@ class Gate:
         except LedgerUnusable as error:
             return Hold(reason="ledger", text=str(error))
         if pause is not None and pause.holds(int(self.clock.now() * 1000)):
-            return Hold(reason="paused", text=f"paused by {pause.by or 'somebody'}: {pause.reason}")
+            return Hold(reason="paused", text=f"paused{f' by {pause.by}' if pause.by else ''}: {pause.reason}")
         return None
 
 

@@ -20,6 +20,7 @@ from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
+from guard.ports import JobSource
 
 PREFIX = "costguard"
 MAX_BILLING_CODES = 100
@@ -164,6 +165,13 @@ class Metrics:
             self.exempt_unknown.labels(exemption.name)
         self.reload_ok.set(1)
         self.reload_at.set(at)
+
+    def reached(self, source: JobSource) -> None:
+        """
+        Show what a target that answered says of its clock and of the credentials.
+        """
+        self.offset.labels(source.target).set(source.offset_s() or 0.0)
+        self.credentials_expiry.labels(source.target).set(source.credentials_expire_at() or 0.0)
 
     def walked(self, inventory: Inventory) -> None:
         """

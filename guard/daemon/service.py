@@ -51,6 +51,7 @@ class Service:
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     ticked: float = 0.0
     walked: set[str] = field(default_factory=set)
+    unread: dict[str, str] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
     _paused: bool = False
     _shut: bool = False
@@ -87,12 +88,23 @@ class Service:
         """
         Return what speaks against this process being of use now.
         """
-        found = [f"target {name} was not walked yet" for name in self.cycle.targets if name not in self.walked]
+        found = [f"target {name} was not read yet" for name in self.cycle.targets if name not in self.walked]
         if not self.lease.held():
             found.append("the ledger is not held by this process")
         if self.cycle.broken is not None:
             found.append(f"the ledger failed: {self.cycle.broken}")
         return found + [f"{what} fails: {error}" for what, error in self.failing.items()]
+
+    def notes(self) -> list[str]:
+        """
+        Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
+        """
+        found = [f"target {name} could not be read: {why}" for name, why in self.unread.items()]
+        if self.folder.error:
+            found.append(f"policies refused, the set {self.folder.taken[:12]} stays in force: {self.folder.error}")
+        if self._paused:
+            found.append("paused: nothing is terminated")
+        return found
 
     def alive(self) -> list[str]:
         """
@@ -155,12 +167,13 @@ class Service:
                 # What a failure stopped on its way is taken up again, as after a restart.
                 await cycle.resume()
             await self._show_open()
-        except (TargetError, BadInput):
-            pass
+            self.unread.pop(target.name, None)
+            self.walked.add(target.name)
+        except (TargetError, BadInput) as error:
+            self.unread[target.name] = str(error)
         except LedgerUnusable as error:
             cycle.broken = error
             log.error("ledger.failed", error=str(error))
-        self.walked.add(target.name)
 
     async def _show_open(self) -> None:
         left = await self.cycle.enforcer.ledger.open_intents()
@@ -226,7 +239,8 @@ class Service:
     async def _look_around(self, now: float) -> None:
         at_once = self.reload.is_set()
         self.reload.clear()
-        policies = self.folder.poll(now_s=now, at_once=at_once)
+        # A large folder takes a while to load, and deadlines do not wait for it.
+        policies = await asyncio.to_thread(self.folder.poll, now_s=now, at_once=at_once)
         metrics = self.cycle.enforcer.metrics
         metrics.reload_ok.set(not self.folder.error)
         if policies is not None:
@@ -242,6 +256,7 @@ class Service:
             await self.cycle.decide_all()
         elif self.cycle.changed:
             self.cycle.show()
+        await self._show_open()
 
     def _take(self, policies: PolicySet) -> None:
         now = self.clock.now()

@@ -2,7 +2,7 @@
 The endpoints: metrics for Prometheus, liveness and readiness for whoever restarts the process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -15,9 +15,11 @@ from guard.daemon.metrics import Metrics
 Check = Callable[[], list[str]]
 
 
-def web_app(metrics: Metrics, *, alive: Check, ready: Check) -> Starlette:
+def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list) -> Starlette:
     """
     Return the application; *alive* and *ready* return the sentences that speak against it, none if all is well.
+
+    *notes* are told beside the readiness.
     """
 
     async def show_metrics(request: Request) -> Response:
@@ -28,14 +30,14 @@ def web_app(metrics: Metrics, *, alive: Check, ready: Check) -> Starlette:
         return _answer(alive())
 
     async def readyz(request: Request) -> Response:
-        return _answer(ready())
+        return _answer(ready(), notes())
 
     return Starlette(
         routes=[Route("/metrics", show_metrics), Route("/livez", livez), Route("/readyz", readyz)],
     )
 
 
-def _answer(objections: list[str]) -> Response:
+def _answer(objections: list[str], notes: Sequence[str] = ()) -> Response:
     if objections:
-        return PlainTextResponse("\n".join(objections) + "\n", status_code=503)
-    return PlainTextResponse("ok\n")
+        return PlainTextResponse("\n".join([*objections, *notes]) + "\n", status_code=503)
+    return PlainTextResponse("\n".join(["ok", *notes]) + "\n")

@@ -5,6 +5,7 @@ Every function works in the transaction of its caller. Those that write rely on 
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from decimal import Context, Decimal
 from typing import Any
 
@@ -31,6 +32,8 @@ STOPPED_BY_GATE = (Outcome.HELD_BACK, Outcome.EXEMPT)
 # More digits than any sum of money has, so that sums are exact.
 EXACT = Context(prec=200)
 
+# Values of one IN list; databases bound them.
+AT_ONCE = 500
 _IS_OPEN = intents.c.outcome.is_(None)
 
 
@@ -131,12 +134,20 @@ def used(connection: sa.Connection, *, since_ms: int) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(intents).where(counted)).scalar_one()
 
 
-def attempts(connection: sa.Connection) -> dict[JobKey, Attempt]:
+def attempts(connection: sa.Connection, keys: Collection[JobKey]) -> dict[JobKey, Attempt]:
     """
-    Return the newest intent of every job whose newest one is closed; nothing follows an open one, so no job has both.
+    Return the newest intent of each of these jobs whose newest one is closed; nothing follows an open one.
     """
+    wanted = sorted(keys)
+    found: dict[JobKey, Attempt] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        found |= _attempts(connection, {key.job_id for key in wanted[start : start + AT_ONCE]})
+    return {key: attempt for key, attempt in found.items() if key in keys}
+
+
+def _attempts(connection: sa.Connection, job_ids: Collection[str]) -> dict[JobKey, Attempt]:
     job = (intents.c.region, intents.c.project_id, intents.c.job_id)
-    last = sa.select(sa.func.max(intents.c.number)).group_by(*job).scalar_subquery()
+    last = sa.select(sa.func.max(intents.c.number)).where(intents.c.job_id.in_(job_ids)).group_by(*job).scalar_subquery()
     other = intents.alias()
     tried = (
         sa.select(sa.func.count())

@@ -8,7 +8,7 @@ caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that n
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -189,11 +189,11 @@ class SqlLedger:
         """
         return await self.read(f"give the steps of intent {number}", lambda at: intents.steps_of(at, number))
 
-    async def attempts(self) -> Mapping[JobKey, Attempt]:
+    async def attempts(self, keys: Collection[JobKey]) -> Mapping[JobKey, Attempt]:
         """
-        Return the newest closed intent of every job that has one but no open one; *count* counts those of its run.
+        Return the newest closed intent of each of these jobs that has one but no open one; *count* counts those of its run.
         """
-        return await self.read("give the attempts", intents.attempts)
+        return await self.read("give the attempts", lambda at: intents.attempts(at, keys))
 
     async def used(self, *, since_ms: int) -> int:
         """

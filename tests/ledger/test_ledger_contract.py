@@ -40,7 +40,7 @@ def test_a_new_ledger_is_empty(url):
         assert list(await ledger.open_intents()) == []
         assert list(await ledger.intents()) == []
         assert list(await ledger.steps(1)) == []
-        assert await ledger.attempts() == {}
+        assert await ledger.attempts({named("nobody")}) == {}
         assert await ledger.used(since_ms=0) == 0
         assert list(await ledger.tallies()) == []
         assert await ledger.finding_counts() == {}
@@ -228,11 +228,28 @@ def test_attempts_tell_the_newest_of_each_job(url):
         await closed(ledger, draft_of("spared"), Closing(outcome=Outcome.EXEMPT, note="kept"), at_ms=60)
         await closed(ledger, draft_of("open-again"), REFUSED, at_ms=70)
         await opened(ledger, draft_of("open-again"), at_ms=80)
-        assert await ledger.attempts() == {
+        jobs = ("twice", "held", "spared", "open-again", "nobody")
+        assert await ledger.attempts({named(job) for job in jobs}) == {
             named("twice"): Attempt(run=2, fingerprint="f2", closed_ms=41, count=2),
             named("held"): Attempt(run=1, fingerprint="f1", closed_ms=51, count=1, retries_at_once=True),
             named("spared"): Attempt(run=1, fingerprint="f1", closed_ms=61, count=1, retries_at_once=True),
         }
+
+    use(url, work)
+
+
+def test_attempts_of_those_asked_for(url):
+    """
+    Only the jobs that are asked for are answered for, however many they are and whoever shares their id.
+    """
+
+    async def work(ledger):
+        await closed(ledger, draft_of("wanted"), REFUSED, at_ms=10)
+        await closed(ledger, draft_of("unwanted"), REFUSED, at_ms=20)
+        await closed(ledger, replace(draft_of("x"), key=replace(named("wanted"), region="elsewhere")), REFUSED, at_ms=30)
+        keys = {named("wanted"), *(named(f"job-{number}") for number in range(1_200))}
+        assert list(await ledger.attempts(keys)) == [named("wanted")]
+        assert await ledger.attempts(set()) == {}
 
     use(url, work)
 
@@ -301,7 +318,7 @@ def test_any_text_comes_back_as_it_went_in(url, text):
         assert (end.draft, end.note) == (draft, text)
         assert list(await ledger.intents(job_id=text)) == [end]
         assert [note for _, _, note in await ledger.steps(number)] == ["", text, text]
-        assert list(await ledger.attempts()) == [key]
+        assert list(await ledger.attempts({key})) == [key]
         sighting = replace(SIGHTING, key=key, target=text, phase=text)
         await ledger.remember([sighting])
         assert await ledger.sightings(text) == {key: sighting}

@@ -1,0 +1,41 @@
+"""
+The command line: arguments in, exit codes out. What a command does is in ``commands`` and beside it.
+
+Exit codes: 0 ended as asked, 1 bad input, 2 usage, 3 no target could be read, 4 the ledger cannot be used.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from guard import __version__
+from guard.cli.acting import acting
+from guard.cli.ledger import ledger
+from guard.cli.policies import policies
+
+app = typer.Typer(
+    name="guard",
+    help="Stops Huawei Cloud ModelArts training jobs that break cost policy, at the second they break it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(acting)
+app.add_typer(policies)
+app.add_typer(ledger, name="ledger")
+
+
+def main() -> None:
+    """
+    Run the command line.
+    """
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit

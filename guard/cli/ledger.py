@@ -1,0 +1,75 @@
+"""
+The commands that read the ledger.
+"""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from guard import commands
+from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
+from guard.report import intent_row, iso
+from guard.screen import show_intents, table
+from guard.settings import load_settings
+
+ledger = typer.Typer(help="What was done, when, why, and what it saved.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@ledger.command("list")
+def ledger_list(
+    config: ConfigOption = None,
+    job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    List intents and their outcomes, newest first.
+    """
+    with told():
+        found = [intent_row(one) for one in asyncio.run(commands.intents(load_settings(config), job_id=job, limit=limit))]
+        if output is Output.JSON:
+            print_json(found)
+        else:
+            show_intents(screen(), found)
+
+
+@ledger.command("show")
+def ledger_show(number: int, config: ConfigOption = None, output: OutputOption = Output.TABLE) -> None:
+    """
+    Show one intent: its facts, its reason and every step.
+    """
+    with told():
+        intent, steps = asyncio.run(commands.intent(load_settings(config), number))
+        data = {
+            **intent_row(intent),
+            "facts": dict(intent.draft.facts),
+            "steps": [{"at": iso(at), "step": step, "note": note} for at, step, note in steps],
+        }
+        if output is Output.JSON:
+            print_json(data)
+            return
+        flat = [(key, value) for key, value in data.items() if key not in ("facts", "steps")]
+        screen().print(table("", ("what", "value"), flat))
+        screen().print(table("", ("fact", "value"), intent.draft.facts.items()))
+        screen().print(table("", ("at", "step", "note"), ((iso(at), step, note) for at, step, note in steps)))
+
+
+@ledger.command("findings")
+def ledger_findings(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    List matches that led to no call: observed, held back or only notified, newest first.
+    """
+    with told():
+        found = [
+            {"at": iso(at), "job": one.key.job_id, "policy": one.policy, "why": one.reason, "reason": one.text}
+            for at, one in asyncio.run(commands.findings(load_settings(config), limit=limit))
+        ]
+        if output is Output.JSON:
+            print_json(found)
+        else:
+            screen().print(table("", ("at", "job", "policy", "why", "reason"), [tuple(one.values()) for one in found]))
