@@ -87,8 +87,8 @@ class Exchange:
                 response = await self._http.send(request, auth=auth, follow_redirects=False)
             code = str(response.status_code)
         except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"no answer from {request.url.host} ({type(error).__name__}); check the endpoint, the network and the proxy"
-            raise NoAnswer(f"{operation}: {reason}") from None
+            reason = f"no answer from {request.url.host} ({type(error).__name__})"
+            raise NoAnswer(f"{operation}: {reason}; check the endpoint, the network and the proxy") from None
         finally:
             self._observer(operation, code, self.clock.monotonic() - began)
         return Received(response=response, sent_at=began, received_at=self.clock.monotonic())
