@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test lint lock fuzz
+.PHONY: demo test lint lock fuzz bench soak
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
@@ -21,6 +21,15 @@ lint: $(VENV)/.dev
 # A minute of hostile policy files; a short run of the same stands among the tests.
 fuzz: $(VENV)/.dev
 	PYTHONPATH=. $(RUN) tests/fuzz/fuzz_policies.py --seconds 60
+
+# Every promised number, beside the bare figure of the same run; tables and JSON go to benchmarks/results.
+bench: $(VENV)/.dev
+	$(RUN) -m benchmarks
+
+# Sped-up days in MINUTES real ones: memory flat, no deadline missed, no scheduler run failed.
+MINUTES ?= 10
+soak: $(VENV)/.dev
+	$(RUN) -m benchmarks soak --minutes $(MINUTES)
 
 # What the tests need from Debian: Prometheus with promtool. Installed when that is allowed, else its tests are skipped.
 .PHONY: debian

@@ -47,7 +47,7 @@ _KEYS = {"HUAWEICLOUD_SDK_AK": "BENCHMARKACCESSKEY00", "HUAWEICLOUD_SDK_SK": "be
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """
-    A folder with the settings, policies and ledger of one guard.
+    A folder with the settings, policies and ledger of one guard; a setting that is None is left at the guard's default.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Site:
             (policies / f"p{index}.yaml").write_text(text, encoding="utf-8")
         fixed = {"armed": True, "limits": "none", "listen": "127.0.0.1:0", "scan_interval": "60m"}
         places = {"targets": [self.target], "policies": str(policies), "ledger": f"sqlite:///{self.ledger}"}
-        return {**fixed, **places, **self.settings}
+        return {key: value for key, value in {**fixed, **places, **self.settings}.items() if value is not None}
 
     def config(self) -> Path:
         """

@@ -128,8 +128,8 @@ async def serve_fleet(fleet: Fleet) -> None:
     async with await serve(watching if fleet.new_per_hour else watching._app) as server:
         sys.stdout.write(server.url + "\n")
         sys.stdout.flush()
-        while not fleet.new_per_hour:
-            await asyncio.sleep(3600)
+        if not fleet.new_per_hour:
+            await asyncio.Event().wait()
         while True:
             await asyncio.sleep(3600 / fleet.new_per_hour / fleet.speed)
             job = world.add(newcomer(world, fleet, len(created)))
@@ -199,14 +199,12 @@ def simulated(fleet: Fleet) -> Iterator[Simulated]:
     command = [sys.executable, "-m", "benchmarks.service", fleet.as_json()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
         try:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
-            url = process.stdout.readline().strip()
+            url = process.stdout.readline().strip() if process.stdout else ""
             if not url:
                 raise RuntimeError("the simulator did not start")
             yield Simulated(url)
         finally:
             process.terminate()
-            process.stdout.read()
 
 
 def now_ms() -> int:

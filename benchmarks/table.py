@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figure, Result
 
@@ -57,9 +58,13 @@ def read(folder: Path, names: Sequence[str]) -> list[Result]:
         path = folder / f"{name}.json"
         if path.exists():
             value = json.loads(path.read_text(encoding="utf-8"))
-            figures = [Figure(**{**one, "value": math.nan if one["value"] is None else one["value"]}) for one in value["figures"]]
+            figures = [Figure(**{key: _told(key, each) for key, each in one.items()}) for one in value["figures"]]
             found.append(Result(name=name, figures=figures, notes=value["notes"], details=value["details"]))
     return found
+
+
+def _told(key: str, value: object) -> Any:
+    return math.nan if key == "value" and value is None else value
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

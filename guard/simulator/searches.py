@@ -77,7 +77,7 @@ def search(world: World, body: bytes) -> Answer:
 
 
 def _asks_phases(asked: Any) -> bool:
-    return asked["key"] == "phase" and asked["operator"] == "in"
+    return bool(asked["key"] == "phase" and asked["operator"] == "in")
 
 
 def _phases(filters: Any) -> frozenset[str] | None:

@@ -1,0 +1,52 @@
+"""
+A service that answers ten calls a second: nothing is lost, and terminations do not wait behind walks.
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.daemon import Site, running
+from benchmarks.figures import Figure, Result, percentile
+from benchmarks.fleet import Fleet
+from benchmarks.lateness import LIMIT_MS, settle
+from benchmarks.service import now_ms, simulated
+
+PER_SECOND = 10
+
+
+def run(*, quick: bool) -> Result:
+    """
+    Let jobs fall due at once while walks go on, behind a limit of ten calls a second.
+    """
+    jobs, due, lead_s = (60, 5, 4) if quick else (1_000, 100, 25)
+    knobs: dict[str, object] = {"terminate_seconds": 2.0, "rate_limit_per_second": PER_SECOND}
+    fleet = Fleet(jobs=jobs, due=due, due_from_ms=now_ms() + lead_s * 1000, knobs=knobs)
+    with tempfile.TemporaryDirectory() as folder, simulated(fleet) as service:
+        with running(Site(folder=Path(folder), url=service.url, settings={"scan_interval": "5s"})) as guard:
+            settle(guard, fleet, until_ms=fleet.due_from_ms + (5_000 if quick else 120_000))
+            throttled = sum(guard.metric("guard_api_throttled_total").values())
+            lag = guard.metric("guard_discovery_lag_seconds")
+        accepted, starts, log = service.accepted(), service.starts(), service.log()
+    late_s = [at - (starts[job] + LIMIT_MS + 1) / 1000 for job, at in accepted.items()]
+    ideal_s, last_s = 2 * due / PER_SECOND, max(late_s, default=float("inf"))
+    since = [entry for entry in log if fleet.due_from_ms / 1000 <= entry["at"] <= fleet.due_from_ms / 1000 + last_s]
+    lists = sum(entry["operation"] == "list" and entry["status"] == 200 for entry in since)
+    lost = due - len(accepted)
+    result = Result(name="throttling", details={"throttled": throttled, "discovery_lag": lag, "calls_since_due": len(since)})
+    result.figures = [
+        Figure(
+            name=f"{due} due at once, {PER_SECOND} calls/s, until all accepted",
+            value=last_s,
+            unit="s",
+            bare=ideal_s,
+            bare_is="two calls each, nothing else",
+            ratio=last_s / ideal_s,
+        ),
+        Figure(name="half of them accepted", value=percentile(late_s, 0.5), unit="s"),
+        Figure(name="not stopped", value=lost, unit="jobs", wanted="0", met=lost == 0),
+        Figure(name="list answers before the last termination", value=lists, unit="calls", wanted="kills go first"),
+        Figure(name="calls refused with 429", value=throttled, unit="calls", wanted="the bucket adapts"),
+    ]
+    if not lag:
+        result.notes.append("there is no guard_discovery_lag_seconds, which is to tell how far discovery is behind.")
+    return result
