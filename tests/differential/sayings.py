@@ -175,10 +175,13 @@ class _Saying:
 
 def _pieces(rng: Random, text: str) -> Iterator[tuple[str, str]]:
     """
-    Yield each character of a text, and what is to become of it; now and then the end is cut off.
+    Yield each character of a text, and what is to become of it; now and then the end is cut off, or may be anything.
     """
-    for char in text[: len(text) - (rng.random() < 0.2)]:
+    kept = len(text) if rng.random() < 0.5 else rng.randint(0, len(text))
+    for char in text[:kept]:
         yield char, rng.choice(("same",) * 8 + ("one", "class", "other class", "many", "often"))
+    if kept < len(text) and rng.random() < 0.7:
+        yield "", "many"
 
 
 def _glob(rng: Random, text: str) -> str:
@@ -187,11 +190,10 @@ def _glob(rng: Random, text: str) -> str:
     """
     glob = ""
     for char, fate in _pieces(rng, text):
-        literal = f"[{char}]" if char in "*?[" else char
+        literal = f"[{char}]" if char in tuple("*?[") else char
         member = char if char.isalnum() else "x"
-        glob += {"one": "?", "class": f"[0{member}]", "other class": f"[!{member}-]", "many": "*", "often": "*?"}.get(
-            fate, literal
-        )
+        fates = {"one": "?", "class": f"[0{member}]", "other class": f"[!{member}-]", "many": "*", "often": "*?"}
+        glob += fates.get(fate, literal)
     return glob
 
 
@@ -201,7 +203,7 @@ def _regex(rng: Random, text: str) -> str:
     """
     regex = ""
     for char, fate in _pieces(rng, text):
-        literal = f"\\{char}" if char in "\\.*+?()[]{}|^$" else char
+        literal = f"\\{char}" if char in tuple("\\.*+?()[]{}|^$") else char
         member = char if char.isalnum() else "x"
         fates = {"one": ".", "class": f"[0-9{member}]", "other class": f"[^{member}]", "many": ".*", "often": r"\w+"}
         regex += fates.get(fate, literal)

@@ -36,7 +36,7 @@ TEXTS = {
     "user": ("ann", "Ann", "bob", "d'Arc", "李雷"),
     "name": ("resnet-50", "resnet-101", "prod.train", "prod-train", "a[1]*?", "back\\slash", "two\nlines", "^a-z$"),
     "kind": ("job", "hetero_job", "edge_job"),
-    "description": ("", "thesis of ann", "long run", "8"),
+    "description": ("", "thesis of ann", "long\nrun", "8"),
     "engine": ("PyTorch", "MindSpore"),
     "image": ("swr/lab/torch:2.1", "swr/lab/torch:2.2"),
     "target": ("lab", "prod"),
