@@ -20,7 +20,8 @@ class Judgement:
     One policy's verdict on one job.
 
     *deadline_ms* is the first millisecond of the present MATCH, or the first future one at which the verdict becomes MATCH
-    if the other facts stay; None if that never happens. *resource* names the resource that decided, if there are several.
+    if the other facts stay; None if that never happens. The past of an elastic job is reckoned at its present node count, so
+    there the beginning of a present MATCH is an estimate. *resource* names the resource that decided, if there are several.
     """
 
     policy: Policy

@@ -452,6 +452,7 @@ def test_a_present_match_began_when_brute_force_says(case):
     life = case.life
     start = life.began_ms if life.job.phase == "Running" else life.seen.waiting_since_ms
     for index, judgement in enumerate(case.decided(life.now_ms).judgements):
+        # The past of an elastic job is reckoned at its present node count, so its beginnings are estimates.
         if judgement.verdict is not Verdict.MATCH or life.job.node_counts:
             continue
         known = [moment for moment in (start, *onsets(case, index)[-1:]) if moment is not None]
