@@ -264,7 +264,7 @@ class Service:
         self.cycle.enforcer.metrics.took_policies(policies, self.cycle.targets, at=now)
         log.info(
             "policies.taken",
-            digest=self.folder.taken,
+            digest=self.folder.taken[:12],
             enforce=[one.name for one in policies.policies if one.mode.value == "enforce"],
             observe=[one.name for one in policies.policies if one.mode.value == "observe"],
             exemptions=len(policies.exemptions),

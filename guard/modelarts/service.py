@@ -24,7 +24,9 @@ from guard.modelarts.wire import Unparsable, usable_id
 from guard.ports import Clock
 
 T = TypeVar("T")
-SAMPLES = 9
+# Answers that are remembered, and what cutting to whole seconds makes them differ by.
+SAMPLES = 60
+CUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +68,35 @@ class Patience:
 
 class ServiceTime:
     """
-    The service's clock, from the ``Date`` of its newest answers: the median of what they say, carried on by a clock that
-    never steps.
+    The service's clock, from the ``Date`` of its newest answers, carried on by a clock that never steps.
 
-    So a step of this machine's clock moves ``offset_s`` at once and ``now`` not at all. A Date is cut to whole seconds, so
-    ``now`` lags by half a second on average; it never runs ahead by that.
+    A Date is cut to whole seconds and older than its answer, so each answer says that the service's clock is at least at
+    its Date when it is received. The median tells which answers agree; of those the one that says most counts. So ``now``
+    never runs ahead of the service, lags by less the more answers there are, and no single wrong Date moves it. A step of
+    this machine's clock moves ``offset_s`` at once and ``now`` not at all.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._bases: deque[float] = deque(maxlen=SAMPLES)
+        self._base: float | None = None
 
     def note(self, received: Received) -> None:
         """
-        Take the Date of an answer as the moment halfway between sending and receiving.
+        Take in the Date of an answer.
         """
         date = http_date(received.response.headers.get("date"))
-        if date is not None:
-            self._bases.append(date - (received.sent_at + received.received_at) / 2)
+        if date is None:
+            return
+        self._bases.append(date - received.received_at)
+        middle = statistics.median(self._bases)
+        self._base = max(base for base in self._bases if base <= middle + CUT_S)
 
     def offset_s(self) -> float | None:
         """
         Return service time minus local time in seconds, or None before the first answer.
         """
-        return self.now() - self._clock.now() if self._bases else None
+        return None if self._base is None else self.now() - self._clock.now()
 
     def now(self) -> float:
         """
@@ -101,9 +108,9 @@ class ServiceTime:
         """
         Return the service's epoch seconds at a moment of the clock that never steps, by what is known now.
         """
-        if not self._bases:
+        if self._base is None:
             return self._clock.now() + monotonic_s - self._clock.monotonic()
-        return monotonic_s + statistics.median(self._bases)
+        return monotonic_s + self._base
 
 
 class Service:

@@ -341,7 +341,7 @@ def test_a_clock_that_is_set_does_not_move_service_time():
 
 def test_one_wrong_date_changes_nothing():
     """
-    The offset is the median of the newest nine answers, errors among them, and an unreadable date is no sample.
+    The median of the newest answers, errors among them, tells which agree, and an unreadable date is no sample.
     """
     clock = HandClock()
     dates = ["Mon, 24 Nov 2025 16:00:00 GMT", "Mon, 24 Nov 2031 16:00:00 GMT", "now", "Mon, 24 Nov 2025 16:00:00 GMT"]
@@ -355,9 +355,9 @@ def test_one_wrong_date_changes_nothing():
     ask(Bench(handle, clock=clock), act)
 
 
-def test_the_date_is_that_of_half_way():
+def test_service_time_never_runs_ahead():
     """
-    The date of an answer stands for the middle between sending and receiving.
+    An answer's date is older than its receipt, so a slow answer leaves service time behind and never ahead.
     """
     clock = HandClock()
 
@@ -367,8 +367,25 @@ def test_the_date_is_that_of_half_way():
 
     bench = Bench(slow, clock=clock)
     read(bench)
-    assert bench.client.offset_s() == 0.0
+    assert bench.client.offset_s() == -5.0
     assert bench.seen == [("show", "200", 10.0)]
+
+
+def test_service_time_lags_by_less_with_every_answer():
+    """
+    Dates are cut to whole seconds; the answer that was received soonest after a full second tells the most.
+    """
+    clock = HandClock()
+
+    async def act(bench: Bench) -> None:
+        offsets = []
+        for pause in (0.75, 0.5, 0.7, 0.3, 0.8):
+            clock.seconds += pause
+            await bench.client.read("job-1")
+            offsets.append(round(bench.client.offset_s() or 0.0, 6))
+        assert offsets == [-0.75, -0.25, -0.25, -0.25, -0.05]
+
+    ask(Bench(world_of(sim_job(), clock=clock), clock=clock), act)
 
 
 def test_signatures_use_service_time():
