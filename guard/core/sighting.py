@@ -6,7 +6,7 @@ The memory is kept in the ledger, so that a restarted daemon and ``guard scan`` 
 
 from dataclasses import dataclass, replace
 
-from guard.core.facts import WAITING_PHASES, Job, JobKey, Missing
+from guard.core.facts import TERMINABLE_PHASES, WAITING_PHASES, Job, JobKey, Missing
 
 SECONDS_BELOW = 10**11
 START_TOLERANCE_MS = 1_000
@@ -18,8 +18,9 @@ class Sighting:
     The memory of one job.
 
     *run* counts the job's lives from 1. *reading_ms* is the newest ``duration`` of this run and *reading_at_ms* the moment
-    of its first appearance, so a reading that stands still counts on from there. *waiting_since_ms* is when the job was
-    seen to have returned to Creating or Pending after it had run.
+    of its first appearance, so a reading that stands still counts on from there; of a run that has none yet it may be a 0
+    at the last moment at which the run had not begun. *waiting_since_ms* is when the job was seen to have returned to
+    Creating or Pending after it had run.
     """
 
     key: JobKey
@@ -51,10 +52,10 @@ def observe(previous: Sighting | None, job: Job) -> Sighting:
     ) or _fell(previous.reading_ms, job)
     if restarted:
         fresh = _fresh(job, run=previous.run + 1, first_seen_ms=job.read_at_ms)
-        return replace(fresh, ran=True, waiting_since_ms=_returned(previous, job, ran_between=True))
+        return _begun(previous, job, replace(fresh, ran=True, waiting_since_ms=_returned(previous, job, ran_between=True)))
     stood_still = reading == previous.reading_ms and _phase(job) == previous.phase == "Running"
     kept = reading is None or stood_still
-    return replace(
+    memory = replace(
         previous,
         last_seen_ms=job.read_at_ms,
         phase=_phase(job),
@@ -64,6 +65,7 @@ def observe(previous: Sighting | None, job: Job) -> Sighting:
         start_time_ms=previous.start_time_ms if start is None else start,
         waiting_since_ms=_returned(previous, job, ran_between=reading not in (None, previous.reading_ms)),
     )
+    return _begun(previous, job, memory)
 
 
 def usable_start(job: Job) -> int | None:
@@ -106,8 +108,24 @@ def _fell(previous: int | None, job: Job) -> bool:
     reading = job.duration_ms
     if previous is None or isinstance(reading, Missing) or reading >= previous:
         return False
-    # A zero says nothing on a running job, whose duration may not tick; on a waiting one it says that the run is over.
-    return reading > 0 or job.phase in WAITING_PHASES
+    # A negative duration is garbage, and a zero says nothing in a phase that is not understood; else it says that the run
+    # which had a duration is over.
+    return reading > 0 or (reading == 0 and job.phase in TERMINABLE_PHASES)
+
+
+def _begun(previous: Sighting, job: Job, memory: Sighting) -> Sighting:
+    """
+    Return the memory with a clock for a run that began after the *previous* reading, if its own clocks deny that.
+
+    A job that was waiting then, or whose duration fell to zero since, may still carry the start of an earlier run.
+    """
+    fell_to_zero = job.duration_ms == 0 and _fell(previous.reading_ms, job)
+    if job.phase != "Running" or not (fell_to_zero or previous.phase in WAITING_PHASES):
+        return memory
+    start = usable_start(job)
+    if usable_reading(job) is not None or (start is not None and start >= previous.last_seen_ms):
+        return memory
+    return replace(memory, reading_ms=0, reading_at_ms=previous.last_seen_ms)
 
 
 def _phase(job: Job) -> str:

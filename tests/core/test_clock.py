@@ -131,7 +131,7 @@ def test_a_snapshot_counts_on_from_its_first_reading():
 @pytest.mark.parametrize(
     ("lost", "rule", "expected"),
     [
-        pytest.param({"duration_ms": 0}, SMALLER, D + MINUTE_MS, id="zero-keeps-the-smaller-duration"),
+        pytest.param({"duration_ms": 0}, SMALLER, MINUTE_MS, id="zero-begins-anew"),
         pytest.param({"duration_ms": UNREADABLE}, SMALLER, D + MINUTE_MS, id="unreadable-keeps-it-too"),
         pytest.param({"duration_ms": 0}, DURATION, UNREADABLE, id="the-chosen-duration-is-lost"),
         pytest.param({"duration_ms": 0}, START_TIME, S + MINUTE_MS, id="the-chosen-start-is-there"),
@@ -250,6 +250,17 @@ def test_waiting_of_a_job_that_was_just_found(changes, waited):
     job = pending(**changes)
     fact = waiting_time(job, observe(None, job), now_ms=NOW)
     assert (fact if isinstance(fact, Missing) else fact.at(NOW)) == waited
+
+
+def test_a_requeued_job_is_as_old_as_its_newest_run():
+    """
+    A job that ran for a day, was seen to wait and runs again counts from then, though it still carries its first start.
+    """
+    first = running(DAY_MS)
+    waits = replace(first, phase="Pending", read_at_ms=NOW + MINUTE_MS, duration_ms=0)
+    again = replace(first, read_at_ms=NOW + 2 * MINUTE_MS, duration_ms=0)
+    seen = observe(observe(observe(None, first), waits), again)
+    assert elapsed(again, seen=seen, now_ms=NOW + 2 * MINUTE_MS) == MINUTE_MS
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_usable_reading(duration, reading_ms):
         pytest.param({"start_time_ms": UNREADABLE}, 1, id="start-unreadable"),
         pytest.param({"duration_ms": HOUR_MS + 1}, 1, id="duration-rose"),
         pytest.param({"duration_ms": HOUR_MS - 1}, 2, id="duration-fell"),
-        pytest.param({"duration_ms": 0}, 1, id="zero-flickers-on-a-running-job"),
+        pytest.param({"duration_ms": 0}, 2, id="zero-on-a-running-job"),
         pytest.param({"duration_ms": -1}, 1, id="negative-on-a-running-job"),
         pytest.param({"duration_ms": ABSENT}, 1, id="duration-lost"),
         pytest.param({"duration_ms": UNREADABLE}, 1, id="duration-unreadable"),
@@ -147,7 +147,7 @@ def test_a_new_run_forgets_the_clock_of_the_old_one():
     [
         pytest.param({}, (HOUR_MS, NOW), id="stood-still"),
         pytest.param({"duration_ms": HOUR_MS + 1}, (HOUR_MS + 1, LATER), id="moved"),
-        pytest.param({"duration_ms": 0}, (HOUR_MS, NOW), id="zero"),
+        pytest.param({"duration_ms": 0}, (0, NOW), id="zero"),
         pytest.param({"duration_ms": UNREADABLE}, (HOUR_MS, NOW), id="unreadable"),
         pytest.param({"phase": "Pending"}, (HOUR_MS, LATER), id="stood-still-while-waiting"),
         pytest.param({"phase": UNREADABLE}, (HOUR_MS, LATER), id="stood-still-in-an-unreadable-phase"),
@@ -169,6 +169,28 @@ def test_time_between_runs_of_the_clock_is_not_counted():
     first = running(HOUR_MS)
     memory = seen(first, replace(first, read_at_ms=LATER, phase="Pending"), replace(first, read_at_ms=LATEST))
     assert (memory.reading_ms, memory.reading_at_ms) == (HOUR_MS, LATEST)
+
+
+@pytest.mark.parametrize(
+    ("waits", "runs", "reading"),
+    [
+        pytest.param({"duration_ms": 0}, {"duration_ms": 0}, (0, LATER), id="zeros-and-the-old-start"),
+        pytest.param({}, {"duration_ms": 0}, (0, LATER), id="zero-once-it-runs"),
+        pytest.param({}, {"duration_ms": ABSENT}, (0, LATER), id="duration-lost"),
+        pytest.param({"duration_ms": 0}, {"duration_ms": 0, "start_time_ms": 0}, (0, LATER), id="start-not-there-yet"),
+        pytest.param({"duration_ms": 0}, {"duration_ms": 0, "start_time_ms": LATER - 1}, (0, LATER), id="start-before"),
+        pytest.param({"duration_ms": 0}, {"duration_ms": 0, "start_time_ms": LATER}, (None, None), id="start-after"),
+        pytest.param({"duration_ms": 0}, {"duration_ms": 5}, (5, LATEST), id="duration-of-its-own"),
+    ],
+)
+def test_a_run_is_no_older_than_the_last_time_the_job_was_seen_to_wait(waits, runs, reading):
+    """
+    A requeued job that still carries the start of its earlier run counts from the moment at which it was seen waiting.
+    """
+    first = running(HOUR_MS)
+    second = replace(first, phase="Pending", read_at_ms=LATER, **waits)
+    memory = seen(first, second, replace(first, read_at_ms=LATEST, **runs))
+    assert (memory.reading_ms, memory.reading_at_ms) == reading
 
 
 @pytest.mark.parametrize(
