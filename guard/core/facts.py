@@ -25,6 +25,9 @@ class Missing(enum.Enum):
     ABSENT = "absent"
     UNREADABLE = "unreadable"
 
+    # An enum's own hash is a Python function, which every look-up of a fact would pay for.
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         return self.value
 

@@ -1,0 +1,127 @@
+"""
+Where the facts of a job are found, and tables of what is known of them: each answer depends on nothing but its key.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource
+from guard.core.fields import ANNOTATION, cards_of
+from guard.core.masks import Masks
+
+PLACES = {
+    "target": "target",
+    "region": "key.region",
+    "project": "key.project_id",
+    "workspace": "workspace",
+    "kind": "kind",
+    "pool_id": "pool_id",
+}
+"""Facts of few values, which are looked up together, and where a job has them."""
+TEXTS = {
+    "user": "user",
+    "name": "name",
+    "id": "key.job_id",
+    "description": "description",
+    "engine": "engine",
+    "image": "image",
+}
+"""Facts of many values, each looked up on its own."""
+SIZES = ("billing_code", "unit_num", "node_count", "cards_per_node")
+"""Attributes of a resource of which money and cards are worked out."""
+FLAVORS = ("flavor_id", "flavor_type", "accelerator")
+
+MOST_KEPT = 1 << 17
+"""Entries at which a table begins anew: more than the jobs that one process watches."""
+
+Getter = Callable[[Any], Any]
+
+
+Answer = TypeVar("Answer")
+
+
+class Kept(dict[Any, Answer]):
+    """
+    A table that begins anew when it is full, so that hostile facts cannot fill the memory.
+    """
+
+    def keep(self, key: Any, value: Answer) -> Answer:
+        """
+        Return *value* after keeping it for that key.
+        """
+        if len(self) >= MOST_KEPT:
+            self.clear()
+        self[key] = value
+        return value
+
+
+@dataclass(slots=True)
+class Lookups:
+    """
+    The masks of facts that were met.
+
+    *places* and *resources* give the key of the facts that are looked up together, *texts* the facts that are looked up
+    alone, with their tables.
+    """
+
+    masks: Masks
+    places: Getter | None = field(init=False)
+    resources: Getter = field(init=False)
+    texts: tuple[tuple[str, Getter, Kept[int]], ...] = field(init=False)
+    by_place: Kept[int] = field(default_factory=Kept)
+    _by_fact: Mapping[str, Kept[int]] = field(init=False)
+    _place_names: tuple[str, ...] = field(init=False)
+    _resource_names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        asked = sorted(self.masks.fields)
+        self._by_fact = {name: Kept() for name in asked}
+        # Of a single attribute, attrgetter gives no tuple; one more does no harm.
+        self._place_names = tuple(name for name in asked if name in PLACES)
+        self.places = attrgetter("target", *(PLACES[name] for name in self._place_names)) if self._place_names else None
+        self._resource_names = tuple(name for name in asked if name in (*SIZES, *FLAVORS, "cards"))
+        self.resources = attrgetter(*SIZES, *(name for name in FLAVORS if name in asked))
+        self.texts = tuple((name, getter, self._by_fact[name]) for name in asked if (getter := _text(name)) is not None)
+
+    def of(self, name: str, fact: Fact) -> int:
+        """
+        Return the mask of one fact that is asked for.
+        """
+        table = self._by_fact[name]
+        key = Growing if isinstance(fact, Growing) else fact
+        mask = table.get(key)
+        return table.keep(key, self.masks.of(name, fact)) if mask is None else mask
+
+    def of_place(self, place: tuple[Any, ...]) -> int:
+        """
+        Return the mask of a key of *places*.
+        """
+        mask = self.masks.full
+        for name, fact in zip(self._place_names, place[1:], strict=True):
+            mask &= self.of(name, fact)
+        return self.by_place.keep(place, mask)
+
+    def of_resource(self, resource: Resource) -> int:
+        """
+        Return the mask of a resource.
+        """
+        mask = self.masks.full
+        for name in self._resource_names:
+            mask &= self.of(name, cards_of(resource) if name == "cards" else getattr(resource, name))
+        return mask
+
+
+def _text(name: str) -> Getter | None:
+    if name.startswith(ANNOTATION):
+        return _annotation(name.removeprefix(ANNOTATION))
+    return attrgetter(TEXTS[name]) if name in TEXTS else None
+
+
+def _annotation(key: str) -> Getter:
+    def getter(job: Job) -> Fact:
+        known = job.annotations
+        return UNREADABLE if isinstance(known, Missing) else known.get(key, ABSENT)
+
+    return getter
