@@ -19,7 +19,7 @@ def run(*, quick: bool) -> Result:
     """
     Let the daemon walk the project once with a hundred policies, and read the peak from the system.
     """
-    jobs, policies, timeout_s = (200, 5, 30) if quick else (100_000, 100, 900)
+    jobs, policies, timeout_s = (200, 5, 30) if quick else (100_000, 100, 600)
     result = Result(name="memory")
     empty, _, _ = _peak(1, policies, timeout_s)
     peak, held, seconds = _peak(jobs, policies, timeout_s)

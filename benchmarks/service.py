@@ -8,9 +8,11 @@ one was created, and when a list first showed it.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -107,8 +109,9 @@ def _all(world: World) -> Any:
 
 async def serve_fleet(fleet: Fleet) -> None:
     """
-    Serve a fleet until the process is ended; the address is the only line on standard output.
+    Serve a fleet until standard input ends, as it does with whoever started this; the address is the only line of output.
     """
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     sped = fleet.speed != 1.0
     clock = ScaledClock(speed=fleet.speed, origin=fleet.origin, started=fleet.started) if sped else RealClock()
     world, log = FleetWorld(changed(Knobs(), fleet.knobs), clock.now), CallLog()
@@ -197,7 +200,8 @@ def simulated(fleet: Fleet) -> Iterator[Simulated]:
     Run the simulator with a fleet as a process until the context ends.
     """
     command = [sys.executable, "-m", "benchmarks.service", fleet.as_json()]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # noqa: S603 - our own module
         try:
             url = process.stdout.readline().strip() if process.stdout else ""
             if not url:
