@@ -5,6 +5,7 @@
 import argparse
 import importlib
 import importlib.util
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -68,4 +69,6 @@ def _asked(words: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    # Told to end, it ends what it started first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

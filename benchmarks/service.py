@@ -200,8 +200,8 @@ def simulated(fleet: Fleet) -> Iterator[Simulated]:
     Run the simulator with a fleet as a process until the context ends.
     """
     command = [sys.executable, "-m", "benchmarks.service", fleet.as_json()]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # noqa: S603 - our own module
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe) as process:  # noqa: S603 - our own module
         try:
             url = process.stdout.readline().strip() if process.stdout else ""
             if not url:
