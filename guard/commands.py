@@ -19,6 +19,7 @@ from guard.daemon.service import Service
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
+from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.report import ScanReport, TargetRow, doubts, rows
 from guard.settings import Settings
@@ -159,13 +160,19 @@ async def check(settings: Settings, outside: Outside) -> tuple[list[tuple[str, s
     return found, NO_TARGET if failed == len(settings.targets) else OK
 
 
-async def set_pause(settings: Settings, pause: Pause | None) -> None:
+async def set_pause(settings: Settings, pause: Pause | None) -> str:
     """
-    Pull or lift the kill switch of the ledger; the acting process obeys it before its next call.
+    Pull or lift the kill switch of the ledger and return its name; the acting process obeys it before its next call.
+
+    A ledger that is not there is not made: a path that leads elsewhere than the daemon's would pause nothing.
     """
+    path = place(parse(settings.ledger))
+    if path is not None and not path.exists():
+        raise LedgerUnusable(f"there is no ledger {path}, so no guard acts by it; name the daemon's settings with --config")
     ledger = await open_ledger(settings.ledger)
     try:
         await ledger.set_pause(pause)
+        return ledger.name
     finally:
         await ledger.aclose()
 

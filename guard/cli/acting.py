@@ -133,8 +133,10 @@ def pause(
     with told():
         now_ms = int(time.time() * 1000)
         until = None if duration is None else now_ms + span_ms(duration, "--for")
-        asyncio.run(commands.set_pause(load_settings(config), Pause(reason=reason, since_ms=now_ms, until_ms=until, by=by)))
-        screen().print(plain(f"paused {'until ' + str(iso(until)) if until else 'until guard resume'}: {reason}"))
+        pulled = Pause(reason=reason, since_ms=now_ms, until_ms=until, by=by)
+        ledger = asyncio.run(commands.set_pause(load_settings(config), pulled))
+        end = f"until {iso(until)}" if until else "until guard resume"
+        screen().print(plain(f"paused {end}: {reason} (ledger {ledger})"))
 
 
 @acting.command()
@@ -143,5 +145,5 @@ def resume(config: ConfigOption = None) -> None:
     Lift the kill switch of the ledger. A pause file stays in force until it is removed.
     """
     with told():
-        asyncio.run(commands.set_pause(load_settings(config), None))
-        screen().print("resumed")
+        ledger = asyncio.run(commands.set_pause(load_settings(config), None))
+        screen().print(plain(f"resumed (ledger {ledger})"))

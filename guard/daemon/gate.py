@@ -99,7 +99,8 @@ class Gate:
             # A pause file that cannot be looked at may be there.
             found = _exists(self.pause_file)
             if found is None:
-                return Hold(reason="paused", text=f"pause file {self.pause_file} cannot be looked at")
+                text = f"pause file {self.pause_file} cannot be looked at; there must be a folder {self.pause_file.parent}"
+                return Hold(reason="paused", text=text)
             if found:
                 return Hold(reason="paused", text=f"pause file {self.pause_file} exists")
         try:
@@ -127,7 +128,9 @@ def _exists(path: Path) -> bool | None:
     try:
         os.stat(path)
     except FileNotFoundError:
-        return False
+        # Whoever pauses by a file in another folder than the one that is looked into (a ~ that nobody expanded, a mount that
+        # is gone) would wait for nothing; a link that leads nowhere was put there by somebody.
+        return False if os.path.isdir(path.parent) and not os.path.islink(path) else None
     except OSError:
         return None
     return True

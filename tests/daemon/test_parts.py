@@ -207,7 +207,11 @@ def test_gate_and_the_pause_file(tmp_path):
         (tmp_path / "pause").unlink()
         (tmp_path / "pause").symlink_to(tmp_path / "pause")
         assert "cannot be looked at" in (await gate.paused()).text
+        (tmp_path / "pause").unlink()
+        (tmp_path / "pause").symlink_to(tmp_path / "nowhere")
+        assert "cannot be looked at" in (await gate.paused()).text
         blocked = replace(gate, pause_file=tmp_path / "file" / "pause")
+        assert f"there must be a folder {tmp_path / 'file'}" in (await blocked.paused()).text
         (tmp_path / "file").touch()
         assert "cannot be looked at" in (await blocked.paused()).text
 

@@ -220,6 +220,15 @@ def test_bad_ledgers(cli, lab, command, url, code, words):
     told(cli(command, "--config", str(lab.config), GUARD_LEDGER=url), code, words)
 
 
+@pytest.mark.parametrize("words", [["pause", "--reason", "stocktaking"], ["resume"]], ids=["pause", "resume"])
+def test_a_pause_of_a_ledger_that_is_not_there(cli, lab, words):
+    """
+    A kill switch that no daemon looks at is refused, and no ledger is made for it.
+    """
+    told(cli(*words, "--config", str(lab.config)), 4, f"there is no ledger {lab.ledger}")
+    assert not lab.ledger.exists()
+
+
 def test_a_ledger_that_is_something_else(cli, lab):
     """
     A file that is no ledger is refused and left as it is.
