@@ -3,11 +3,13 @@ Policy files from disk: which files of a folder count, and their bytes. What is 
 """
 
 import errno
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
+from typing import NamedTuple
 
 from guard.core.lint import lint
 from guard.core.load import load
@@ -17,6 +19,20 @@ from guard.errors import BadInput, Diagnostic, PolicyErrors
 
 SUFFIXES = (".yaml", ".yml")
 TEST_SUFFIXES = (".test.yaml", ".test.yml")
+TRIES = 10
+
+Stamp = tuple[int, ...]
+
+
+class _Read(NamedTuple):
+    """
+    One file as it was read: its content, or the *problem* with it; the stamp is that of what was opened, not of the name.
+    """
+
+    name: str
+    content: bytes
+    stamp: Stamp
+    problem: str
 
 
 def read_folder(path: Path) -> list[tuple[str, bytes]]:
@@ -26,9 +42,22 @@ def read_folder(path: Path) -> list[tuple[str, bytes]]:
     Policy files are `*.yaml` and `*.yml`, without `*.test.yaml`, `*.test.yml` and names that begin with a dot. Symlinks are
     followed: a mounted ConfigMap consists of them. Of a file that is too large only as much is read as proves it.
 
-    Raises BadInput if there is no such folder or nothing in it that counts, PolicyErrors with all files that cannot be read.
+    What is returned was there all at one moment: files that change while they are read, as those of a ConfigMap do at its
+    swap, are read again, so that half of one version never meets half of another.
+
+    Raises BadInput if there is no such folder, if nothing in it counts or if it does not hold still, PolicyErrors with all
+    files that cannot be read.
     """
-    contents, found = read_files([(file.name, file) for file in _files_at(path)])
+    for _ in range(TRIES):
+        files = _files_at(path)
+        before = _stamps(path, files)
+        read = [_read(file.name, file) for file in files]
+        as_seen = all(one.problem or one.stamp == before[file] for one, file in zip(read, files, strict=True))
+        if as_seen and _stamps(path, _files_at(path)) == before:
+            break
+    else:
+        raise BadInput(f"{str(path)!r}: expected files that hold still, but they changed each time they were read")
+    contents, found = _sorted_out(read)
     if found:
         raise PolicyErrors(found)
     return contents
@@ -125,20 +154,48 @@ def read_files(files: Sequence[tuple[str, Path]]) -> tuple[list[tuple[str, bytes
     """
     Return name and content of every file that can be read, of which at most a byte more than is allowed, and the others.
     """
-    contents: list[tuple[str, bytes]] = []
-    found: list[Diagnostic] = []
-    for name, file in files:
-        try:
-            contents.append((name, _read(file)))
-        except OSError as wrong:
-            message = f"the file cannot be read: {wrong.strerror}"
-            found.append(Diagnostic(file=name, line=0, column=0, message=message))
+    return _sorted_out([_read(name, file) for name, file in files])
+
+
+def _sorted_out(read: Sequence[_Read]) -> tuple[list[tuple[str, bytes]], list[Diagnostic]]:
+    contents = [(one.name, one.content) for one in read if not one.problem]
+    found = [
+        Diagnostic(file=one.name, line=0, column=0, message=f"the file cannot be read: {one.problem}")
+        for one in read
+        if one.problem
+    ]
     return contents, found
 
 
-def _read(file: Path) -> bytes:
-    # Looked at before it is opened, because to open a pipe would wait for ever.
-    if not stat.S_ISREG(file.stat().st_mode):
+def _read(name: str, file: Path) -> _Read:
+    try:
+        # Looked at before it is opened, because to open a pipe would wait for ever; and if one took its place, it does not.
+        _regular(file.stat())
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            _regular(os.fstat(stream.fileno()))
+            content = stream.read(MAX_BYTES + 1)
+            return _Read(name, content, _stamp(os.fstat(stream.fileno())), "")
+    except OSError as wrong:
+        return _Read(name, b"", (), wrong.strerror or str(wrong))
+
+
+def _regular(seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
-    with file.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
+
+
+def _stamps(path: Path, files: Sequence[Path]) -> dict[Path, Stamp]:
+    """
+    Return what changes with a folder or its files: which they are, behind every symlink, and when they last changed.
+    """
+    found: dict[Path, Stamp] = {}
+    for one in (path, *files):
+        try:
+            found[one] = _stamp(one.stat())
+        except OSError as wrong:
+            found[one] = (wrong.errno or 0,)
+    return found
+
+
+def _stamp(seen: os.stat_result) -> Stamp:
+    return (seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)

@@ -13,6 +13,7 @@ from guard.core.policy import PolicySet
 from guard.errors import BadInput
 
 STILL_S = 2.0
+RESTLESS_S = 60.0
 
 Files = Sequence[tuple[str, bytes]]
 log = structlog.get_logger("guard")
@@ -23,8 +24,9 @@ class PolicyFolder:
     """
     Reads policy files through *read* and tells when a new set is to be taken.
 
-    A change counts once the content stood still for 2 s, because editors and ConfigMaps change files one after another.
-    *error* is why the newest content was refused, "" if it was taken.
+    *read* returns files that were there together, or raises ``BadInput``. A change counts once the content stood still for
+    2 s, because editors change files one after another; so does a folder that cannot be read. *error* is why the newest
+    content was refused, "" if it was taken.
     """
 
     read: Callable[[], Files]
@@ -34,6 +36,8 @@ class PolicyFolder:
     _seen: str = field(default="", repr=False)
     _refused: str = field(default="", repr=False)
     _since: float = field(default=0.0, repr=False)
+    _changing: float | None = field(default=None, repr=False)
+    _restless: bool = field(default=False, repr=False)
 
     def first(self) -> PolicySet:
         """
@@ -44,37 +48,72 @@ class PolicyFolder:
         self.taken = self._seen = digest_of(files)
         return policies
 
-    def poll(self, *, now_s: float, at_once: bool = False) -> PolicySet | None:
+    @property
+    def changing(self) -> bool:
         """
-        Return a new good set, or None if there is none; *now_s* is monotonic. A bad one is logged once and kept out.
+        Whether the folder has a content that was neither taken nor refused yet.
         """
+        return self._changing is not None
+
+    def poll(self, *, steady: Callable[[], float], at_once: bool = False) -> PolicySet | None:
+        """
+        Return a new good set, or None if there is none. A bad one is logged once and kept out.
+
+        *steady* is a clock in seconds that never steps. Content stood still from the end of the reading that showed it
+        first to the beginning of a later one, however long the readings take or wait for their turn.
+        """
+        began_s = steady()
+        files: Files = ()
+        unreadable: BadInput | None = None
         try:
             files = self.read()
+            content = digest_of(files)
         except BadInput as error:
-            self._refuse(f"unreadable:{error}", error)
-            return None
-        content = digest_of(files)
+            unreadable, content = error, f"unreadable:{error}"
         if content == self.taken:
-            self._seen = content
-            if self.error:
-                log.info("policies.mended")
-                self.error = self._refused = ""
+            self._settle(content)
+            self._mended(at_once=at_once)
             return None
         if content != self._seen:
-            self._seen, self._since = content, now_s
-            if not at_once:
+            self._seen, self._since = content, steady()
+        if not at_once:
+            if content == self._refused:
+                self._settle(content)
                 return None
-        elif content == self._refused or (not at_once and now_s - self._since < STILL_S):
-            return None
+            if began_s - self._since < STILL_S:
+                self._wait(began_s)
+                return None
         try:
+            if unreadable is not None:
+                raise unreadable
             policies = load(files, zone=self.zone)
         except BadInput as error:
-            self._refuse(content, error)
+            log.error("policies.refused", error=str(error), kept=self.taken[:12])
+            self._refused, self.error = content, str(error)
+            self._settle(content)
             return None
-        self.taken, self.error, self._refused = content, "", ""
+        self.error = self._refused = ""
+        self.taken = content
+        self._settle(content)
         return policies
 
-    def _refuse(self, content: str, error: BadInput) -> None:
-        if self._refused != content:
-            log.error("policies.refused", error=str(error), kept=self.taken)
-        self._seen, self._refused, self.error = content, content, str(error)
+    def _settle(self, content: str) -> None:
+        self._seen, self._changing, self._restless = content, None, False
+
+    def _mended(self, *, at_once: bool) -> None:
+        if self.error:
+            log.info("policies.mended", digest=self.taken[:12])
+            self.error = self._refused = ""
+        elif at_once:
+            log.info("policies.unchanged", digest=self.taken[:12])
+
+    def _wait(self, now_s: float) -> None:
+        """
+        Note that the content does not stand still, and say so when that has lasted for a minute.
+        """
+        if self._changing is None:
+            self._changing = now_s
+        if now_s - self._changing >= RESTLESS_S and not self._restless:
+            self._restless, self._refused = True, ""
+            self.error = f"expected files that stand still for {STILL_S:.0f} s, but they changed for {RESTLESS_S:.0f} s"
+            log.error("policies.restless", error=self.error, kept=self.taken[:12])

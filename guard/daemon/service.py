@@ -1,9 +1,9 @@
 """
 The daemon: starts everything, keeps it running, and ends it in order.
 
-The scheduler starts the walks; one task per target waits for the next deadline; a tick a second looks at the policy
-folder, the pause and the lease. A first SIGTERM or SIGINT lets the intents on their way finish, a second one ends at
-once; both leave a ledger that the next start can go on with.
+The scheduler starts the walks; one task per target waits for the next deadline; a tick a second looks at the pause and
+the lease, and another one, which may take its time, at the policy folder. A first SIGTERM or SIGINT lets the intents on
+their way finish, a second one ends at once; both leave a ledger that the next start can go on with.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import LONGEST_SLEEP_S
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.targets import Target
+from guard.daemon.watch import PolicyWatch
 from guard.errors import BadInput, LedgerUnusable, TargetError
 from guard.ports import Clock, Lease
 
@@ -53,8 +54,13 @@ class Service:
     walked: set[str] = field(default_factory=set)
     unread: dict[str, str] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
+    watch: PolicyWatch = field(init=False)
     _paused: bool = False
     _shut: bool = False
+    _undecided: bool = False
+
+    def __post_init__(self) -> None:
+        self.watch = PolicyWatch(folder=self.folder, cycle=self.cycle, clock=self.clock)
 
     async def run(self, policies: PolicySet) -> None:
         """
@@ -66,12 +72,12 @@ class Service:
         for target in self.cycle.targets.values():
             metrics.leader.labels(target.name).set(1)
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
-        self._take(policies)
+        self.watch.take(policies)
         await self.cycle.resume()
         self.ticked = asyncio.get_running_loop().time()
         scheduler = self._scheduler()
         waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]
-        ticker = asyncio.create_task(self._tick_forever())
+        tickers = [asyncio.create_task(one) for one in (self._tick_forever(), self._watch_forever())]
         scheduler.start()
         try:
             await self.stop.wait()
@@ -81,8 +87,9 @@ class Service:
             for task in waiters:
                 task.cancel()
             await self._drain()
-            ticker.cancel()
-            await asyncio.gather(*waiters, ticker, return_exceptions=True)
+            for task in tickers:
+                task.cancel()
+            await asyncio.gather(*waiters, *tickers, return_exceptions=True)
 
     def ready(self) -> list[str]:
         """
@@ -100,8 +107,7 @@ class Service:
         Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
         """
         found = [f"target {name} could not be read: {why}" for name, why in self.unread.items()]
-        if self.folder.error:
-            found.append(f"policies refused, the set {self.folder.taken[:12]} stays in force: {self.folder.error}")
+        found += self.watch.notes()
         if self._paused:
             found.append("paused: nothing is terminated")
         return found
@@ -223,7 +229,14 @@ class Service:
             if now - beaten >= HEARTBEAT_S:
                 beaten = now
                 await self._attempt("heartbeat", self._beat())
-            await self._attempt("policies and pause", self._look_around(now))
+            await self._attempt("pause and lease", self._look_around())
+            await asyncio.sleep(TICK_S)
+
+    async def _watch_forever(self) -> None:
+        while True:
+            at_once = self.reload.is_set()
+            self.reload.clear()
+            await self._attempt("policies", self._look_at_policies(at_once=at_once))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.reload.wait(), TICK_S)
 
@@ -236,39 +249,35 @@ class Service:
             for target in self.cycle.targets.values():
                 self.cycle.enforcer.metrics.leader.labels(target.name).set(self.lease.held())
 
-    async def _look_around(self, now: float) -> None:
-        at_once = self.reload.is_set()
-        self.reload.clear()
-        # A large folder takes a while to load, and deadlines do not wait for it.
-        policies = await asyncio.to_thread(self.folder.poll, now_s=now, at_once=at_once)
-        metrics = self.cycle.enforcer.metrics
-        metrics.reload_ok.set(not self.folder.error)
-        if policies is not None:
-            self._take(policies)
+    async def _look_at_policies(self, *, at_once: bool) -> None:
+        if await self.watch.look(at_once=at_once):
+            await self._decide_again(needed=True)
+
+    async def _look_around(self) -> None:
+        self.watch.show()
         paused = await self.cycle.enforcer.gate.paused()
-        metrics.paused.set(paused is not None)
+        self.cycle.enforcer.metrics.paused.set(paused is not None)
         if (paused is not None) is not self._paused:
             log.warning("guard.paused" if paused else "guard.resumed", reason=paused.text if paused else "")
         self._paused = paused is not None
         shut = self._paused or not self.lease.held()
         released, self._shut = self._shut and not shut, shut
-        if (policies is not None or released) and not self.stop.is_set():
-            await self.cycle.decide_all()
-        elif self.cycle.changed:
+        await self._decide_again(needed=released)
+        if self.cycle.changed:
             self.cycle.show()
         await self._show_open()
 
-    def _take(self, policies: PolicySet) -> None:
-        now = self.clock.now()
-        self.cycle.view.take_policies(policies, now_ms=int(now * 1000))
-        self.cycle.enforcer.metrics.took_policies(policies, self.cycle.targets, at=now)
-        log.info(
-            "policies.taken",
-            digest=self.folder.taken[:12],
-            enforce=[one.name for one in policies.policies if one.mode.value == "enforce"],
-            observe=[one.name for one in policies.policies if one.mode.value == "observe"],
-            exemptions=len(policies.exemptions),
-        )
+    async def _decide_again(self, *, needed: bool) -> None:
+        """
+        Decide on every job again if that is *needed*, or was and could not be done.
+        """
+        if (needed or self._undecided) and not self.stop.is_set():
+            self._undecided = False
+            try:
+                await self.cycle.decide_all()
+            except BaseException:
+                self._undecided = True
+                raise
 
     async def _drain(self) -> None:
         """

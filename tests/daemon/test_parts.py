@@ -39,7 +39,7 @@ class Folder:
     def poll(self, now_s, text=..., **options):
         if text is not ...:
             self.text = text
-        taken = self.folder.poll(now_s=now_s, **options)
+        taken = self.folder.poll(steady=lambda: now_s, **options)
         return None if taken is None else [one.mode.value for one in taken.policies]
 
 

@@ -198,7 +198,7 @@ def test_the_ticker_survives(trouble):
             await walked.wait()
             daemon.trouble = trouble
             await daemon.look()
-            failing = "policies and pause fails: RuntimeError: a bug" in daemon.service.ready()
+            failing = "policies fails: RuntimeError: a bug" in daemon.service.ready()
             assert failing is isinstance(trouble, RuntimeError)
             assert daemon.service.alive() == []
             assert [one.name for one in stand.view.policies.policies] == []

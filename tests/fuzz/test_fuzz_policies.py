@@ -62,11 +62,11 @@ def test_bombs(tmp_path, content, message):
     taken = folder.taken
     began = time.monotonic()
     file.write_text(content)
-    assert folder.poll(now_s=1.0, at_once=True) is None
+    assert folder.poll(steady=lambda: 1.0, at_once=True) is None
     assert (folder.taken, message in folder.error) == (taken, True)
     with pytest.raises(PolicyErrors, match=re.escape(message)):
         load_paths([tmp_path], zone=UTC)
     assert time.monotonic() - began < MANY_SECONDS
     file.write_text(GOOD)
-    assert folder.poll(now_s=2.0, at_once=True) is None
+    assert folder.poll(steady=lambda: 2.0, at_once=True) is None
     assert (folder.taken, folder.error) == (taken, "")
