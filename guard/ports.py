@@ -6,14 +6,16 @@ Adapters implement them, the daemon only knows them, and ``app`` puts the two to
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Attempt, Finding
-from guard.core.price import PriceBook
 from guard.core.protocol import State
-from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally
+from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
+
+NO_FACTS: Mapping[JobKey, Job] = MappingProxyType({})
 
 
 class Clock(Protocol):
@@ -55,6 +57,12 @@ class JobSource(Protocol):
     def target(self) -> str:
         """
         The name of the target.
+        """
+        ...
+
+    def scope(self) -> str:
+        """
+        Return what belongs to the target by its settings; jobs that were known under another scope are not its jobs.
         """
         ...
 
@@ -126,9 +134,33 @@ class Ledger(Protocol):
         """
         ...
 
-    async def remember(self, sightings: Sequence[Sighting]) -> None:
+    async def known(self, target: str) -> Sequence[tuple[Job, Sighting]]:
         """
-        Insert or replace the memory of these jobs.
+        Return the jobs of a target whose facts are on record and that were live when they were last seen.
+        """
+        ...
+
+    async def remember(self, sightings: Sequence[Sighting], *, facts: Mapping[JobKey, Job] = NO_FACTS) -> None:
+        """
+        Insert or replace the memory of these jobs, with their newest *facts*; a job without facts is not known any more.
+        """
+        ...
+
+    async def lose(self, keys: Sequence[JobKey]) -> None:
+        """
+        Drop the facts of jobs that are there no more, but not the memory of them.
+        """
+        ...
+
+    async def walked(self, target: str) -> Walk | None:
+        """
+        Return the newest complete walk of a target, or None if there was none.
+        """
+        ...
+
+    async def note_walk(self, walk: Walk) -> None:
+        """
+        Replace the newest complete walk of its target.
         """
         ...
 
@@ -249,29 +281,5 @@ class Lease(Protocol):
     async def release(self) -> None:
         """
         Give the lease back.
-        """
-        ...
-
-
-class PriceSource(Protocol):
-    """
-    Gives the operator's prices.
-    """
-
-    def book(self) -> PriceBook | None:
-        """
-        Return the prices in force, or None if there are none.
-        """
-        ...
-
-
-class Notifier(Protocol):
-    """
-    Tells people what was done.
-    """
-
-    async def notify(self, subject: str, text: str) -> None:
-        """
-        Deliver one message.
         """
         ...

@@ -116,6 +116,19 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """
+    A complete walk of a target: what belonged to it then (*scope*), and how many of its jobs were *running*.
+    """
+
+    target: str
+    scope: str
+    started_ms: int
+    finished_ms: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """
     What the ledger has counted for one (target, policy, currency): confirmed terminations' money and cards.

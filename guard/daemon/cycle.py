@@ -11,13 +11,14 @@ import structlog
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, JobKey
 from guard.core.limits import Limits
-from guard.core.plan import Attempt, Finding, Order, Plan, Standing, finding, plan
+from guard.core.plan import Attempt, Finding, Plan, Standing, plan
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
-from guard.daemon.reported import Reported
+from guard.daemon.recall import Recall
+from guard.daemon.reported import Reported, beaten
 from guard.daemon.room import Room
 from guard.daemon.targets import Target
 from guard.daemon.view import View
@@ -63,9 +64,11 @@ class Cycle:
     _orphans: set[int] = field(default_factory=set)
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     reported: Reported = field(init=False)
+    recall: Recall = field(init=False)
 
     def __post_init__(self) -> None:
         self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
+        self.recall = Recall(view=self.view, gate=self.enforcer.gate)
 
     @property
     def held(self) -> Mapping[JobKey, Sequence[Finding]]:
@@ -87,7 +90,7 @@ class Cycle:
             log.warning("scan.failed", target=target.name, error=str(error))
             raise
         decisions = self.view.take(inventory, now_ms=target.source.now_ms())
-        await ledger.remember([one.seen for one in decisions])
+        await self.recall.keep(target, inventory, decisions)
         made = await self.act(decisions)
         metrics.walked(inventory)
         metrics.reached(target.source)
@@ -134,7 +137,7 @@ class Cycle:
                 quota = self._room().quota(order.decision.at_ms)
                 intent = await self.enforcer.ledger.open_intent(drafted, at_ms=order.decision.at_ms, quota=quota)
                 if intent is None:
-                    late.append(_beaten(order))
+                    late.append(beaten(order))
                     self.view.held.add(order.key)
                 else:
                     self._drive(intent, target)
@@ -152,7 +155,8 @@ class Cycle:
         due = queue.take_due(now_ms)
         if due:
             try:
-                await self.act(self.view.decide_again(due, now_ms=now_ms))
+                ready = await self.recall.read_due(target, due, queue, room=self._room())
+                await self.act(self.view.decide_again(ready, now_ms=target.source.now_ms()))
             except BaseException:
                 # Nothing is lost: what could not be acted on stays due.
                 for key in due:
@@ -211,15 +215,16 @@ class Cycle:
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """
-        Return the newest decisions on jobs, without those that were read before their end was recorded.
+        Return the newest decisions on jobs, without those that were not read here, or before their end was recorded.
         """
         decisions = [self.view.decisions[key] for key in keys if key in self.view.decisions]
-        return [one for one in decisions if one.job.read_at_ms > self.ended.get(one.key, -1)]
+        read = [one for one in decisions if not self.recall.is_unread(one)]
+        return [one for one in read if one.job.read_at_ms > self.ended.get(one.key, -1)]
 
     def _expect(self, key: JobKey) -> None:
         decision = self.view.decisions.get(key)
         if decision is not None:
-            self.deadlines[decision.job.target].put(key, decision.wake_ms)
+            self.deadlines[decision.job.target].put(key, self.recall.wake_ms(decision))
 
     async def _take_up(self, intent: Intent) -> None:
         key, enforcer = intent.draft.key, self.enforcer
@@ -293,8 +298,3 @@ class Cycle:
     def _room(self) -> Room:
         rules = self.rules
         return Room(limits=rules.limits, walk_every_ms=rules.walk_every_ms, targets=self.targets, view=self.view)
-
-
-def _beaten(order: Order) -> Finding:
-    text = "another act came first: the limit is used up, or the job has an open intent"
-    return finding(order.decision, order.judgement, "limit", text)

@@ -9,7 +9,7 @@ import structlog
 
 from guard.core.decide import Decision
 from guard.core.facts import JobKey
-from guard.core.plan import Finding
+from guard.core.plan import Finding, Order, finding
 from guard.daemon.metrics import Metrics
 from guard.ports import Ledger
 
@@ -61,6 +61,14 @@ class Reported:
         for key in [key for key in (*self.held, *self._known) if key not in watched]:
             self.held.pop(key, None)
             self._known.pop(key, None)
+
+
+def beaten(order: Order) -> Finding:
+    """
+    Return what is reported of an order that found no place in the ledger.
+    """
+    text = "another act came first: the limit is used up, or the job has an open intent"
+    return finding(order.decision, order.judgement, "limit", text)
 
 
 def _once(one: Finding) -> tuple[int, str, str]:

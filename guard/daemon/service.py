@@ -74,6 +74,8 @@ class Service:
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()
+        for target in self.cycle.targets.values():
+            await self.cycle.recall.fill(target, self.cycle.deadlines[target.name])
         self.ticked = asyncio.get_running_loop().time()
         scheduler = self._scheduler()
         waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]

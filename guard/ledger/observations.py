@@ -1,51 +1,101 @@
 """
-The SQL of what was seen rather than done: the memory of jobs, findings, and the pause.
+The SQL of what was seen rather than done: the memory of jobs and their facts, walks, findings, and the pause.
 
 Every function works in the transaction of its caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from guard.core.facts import JobKey
+from guard.core.facts import LIVE_PHASES, Job, JobKey
 from guard.core.plan import Finding
-from guard.core.records import Pause
+from guard.core.records import Pause, Walk
 from guard.core.sighting import Sighting
 from guard.ledger.engine import insert
+from guard.ledger.jobcodec import decode, encode
 from guard.ledger.rows import (
     Row,
     finding_columns,
     finding_of,
+    key_columns,
     key_of,
     pause_columns,
     pause_of,
     sighting_columns,
     sighting_of,
 )
-from guard.ledger.tables import findings, pause, sightings
+from guard.ledger.tables import findings, pause, sightings, walks
 
 _KEY = ("region", "project_id", "job_id")
 _ONCE = (*_KEY, "run", "policy", "reason")
+_MEMORY = tuple(column for column in sightings.c if column.name != "facts")
 
 
 def sightings_of(connection: sa.Connection, target: str) -> dict[JobKey, Sighting]:
     """
     Return the memory of a target's jobs.
     """
-    rows = connection.execute(sa.select(sightings).where(sightings.c.target == target)).mappings()
+    wanted = sa.select(*_MEMORY).where(sightings.c.target == target)
+    rows = connection.execute(wanted).mappings()
     return {key_of(row): sighting_of(row) for row in rows}
 
 
-def remember(connection: sa.Connection, seen: Sequence[Sighting]) -> None:
+def known(connection: sa.Connection, target: str) -> list[tuple[Job, Sighting]]:
     """
-    Insert or replace the memory of these jobs.
+    Return the live jobs of a target whose facts are on record, with the memory of each.
+    """
+    live = sa.and_(sightings.c.target == target, sightings.c.facts.is_not(None), sightings.c.phase.in_(LIVE_PHASES))
+    rows = connection.execute(sa.select(sightings).where(live)).mappings()
+    found = []
+    for row in rows:
+        seen = sighting_of(row)
+        job = decode(row["facts"], key=seen.key, target=seen.target)
+        if job is not None:
+            found.append((job, seen))
+    return found
+
+
+def walked(connection: sa.Connection, target: str) -> Walk | None:
+    """
+    Return the newest complete walk of a target.
+    """
+    row = connection.execute(sa.select(walks).where(walks.c.target == target)).mappings().one_or_none()
+    return None if row is None else Walk(**row)
+
+
+def note_walk(connection: sa.Connection, walk: Walk) -> None:
+    """
+    Replace the newest complete walk of its target.
+    """
+    connection.execute(sa.delete(walks).where(walks.c.target == walk.target))
+    connection.execute(sa.insert(walks).values(asdict(walk)))
+
+
+def remember(connection: sa.Connection, seen: Sequence[Sighting], facts: Mapping[JobKey, Job]) -> None:
+    """
+    Insert or replace the memory of these jobs, with the facts of those in *facts*.
     """
     if not seen:
         return
     put = insert(sightings)
     rest = {column.name: put.excluded[column.name] for column in sightings.c if column.name not in _KEY}
-    connection.execute(put.on_conflict_do_update(index_elements=_KEY, set_=rest), [sighting_columns(one) for one in seen])
+    rows = []
+    for one in seen:
+        job = facts.get(one.key)
+        rows.append(sighting_columns(one) | {"facts": None if job is None else encode(job)})
+    connection.execute(put.on_conflict_do_update(index_elements=_KEY, set_=rest), rows)
+
+
+def lose(connection: sa.Connection, keys: Sequence[JobKey]) -> None:
+    """
+    Drop the facts of these jobs.
+    """
+    if keys:
+        one = sa.and_(*(sightings.c[name] == sa.bindparam(f"of_{name}") for name in _KEY))
+        rows = [{f"of_{name}": value for name, value in key_columns(key).items()} for key in keys]
+        connection.execute(sa.update(sightings).where(one).values(facts=None), rows)
 
 
 def forget(connection: sa.Connection, target: str, *, before_ms: int) -> None:

@@ -15,14 +15,15 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from guard.core.facts import JobKey
+from guard.core.facts import Job, JobKey
 from guard.core.plan import Attempt, Finding
 from guard.core.protocol import State
-from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally
+from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, schema
 from guard.ledger.engine import make_engine, parse, place, probe, redacted, writing
+from guard.ports import NO_FACTS
 
 T = TypeVar("T")
 
@@ -120,11 +121,35 @@ class SqlLedger:
         """
         return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, target))
 
-    async def remember(self, sightings: Sequence[Sighting]) -> None:
+    async def known(self, target: str) -> Sequence[tuple[Job, Sighting]]:
         """
-        Insert or replace the memory of these jobs.
+        Return the jobs of a target whose facts are on record and that were live when they were last seen.
         """
-        await self.write("take the memory of jobs", lambda at: observations.remember(at, sightings))
+        return await self.read("give the known jobs", lambda at: observations.known(at, target))
+
+    async def remember(self, sightings: Sequence[Sighting], *, facts: Mapping[JobKey, Job] = NO_FACTS) -> None:
+        """
+        Insert or replace the memory of these jobs, with their newest *facts*; a job without facts is not known any more.
+        """
+        await self.write("take the memory of jobs", lambda at: observations.remember(at, sightings, facts))
+
+    async def lose(self, keys: Sequence[JobKey]) -> None:
+        """
+        Drop the facts of jobs that are there no more, but not the memory of them.
+        """
+        await self.write("lose the facts of jobs", lambda at: observations.lose(at, keys))
+
+    async def walked(self, target: str) -> Walk | None:
+        """
+        Return the newest complete walk of a target, or None if there was none.
+        """
+        return await self.read("give the newest walk", lambda at: observations.walked(at, target))
+
+    async def note_walk(self, walk: Walk) -> None:
+        """
+        Replace the newest complete walk of its target.
+        """
+        await self.write("take a walk", lambda at: observations.note_walk(at, walk))
 
     async def forget(self, target: str, *, before_ms: int) -> None:
         """

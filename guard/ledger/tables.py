@@ -156,6 +156,17 @@ sightings = sa.Table(
     sa.Column("reading_at_ms", sa.BigInteger),
     sa.Column("start_time_ms", sa.BigInteger),
     sa.Column("waiting_since_ms", sa.BigInteger),
+    sa.Column("facts", sa.Text),
+)
+
+walks = sa.Table(
+    "walks",
+    metadata,
+    sa.Column("target", AnyText, primary_key=True),
+    sa.Column("scope", AnyText, nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    sa.Column("finished_ms", sa.BigInteger, nullable=False),
+    sa.Column("running", sa.Integer, nullable=False),
 )
 
 pause = sa.Table(

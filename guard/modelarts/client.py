@@ -55,6 +55,13 @@ class ModelArtsClient:
         """
         return self._target.name
 
+    def scope(self) -> str:
+        """
+        Return the region, project and workspaces that the target was set to.
+        """
+        place = self._target
+        return "/".join([place.region, place.project_id, ",".join(sorted(place.workspaces)) or "all"])
+
     async def walk(self) -> Inventory:
         """
         Read every live job of every workspace.

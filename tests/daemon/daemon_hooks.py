@@ -51,8 +51,8 @@ class HookedLedger:
         await self._hooks.fire("after", name)
         return result
 
-    async def remember(self, sightings):
-        return await self._around("remember", lambda: self.inner.remember(sightings))
+    async def remember(self, sightings, *, facts):
+        return await self._around("remember", lambda: self.inner.remember(sightings, facts=facts))
 
     async def record(self, findings, *, at_ms):
         return await self._around("record", lambda: self.inner.record(findings, at_ms=at_ms))
