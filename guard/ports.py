@@ -128,9 +128,9 @@ class Ledger(Protocol):
     What a method wrote is durable when it returns.
     """
 
-    async def sightings(self, target: str) -> Mapping[JobKey, Sighting]:
+    async def sightings(self, target: str | None = None) -> Mapping[JobKey, Sighting]:
         """
-        Return what is remembered of the jobs of a target.
+        Return what is remembered of the jobs of a target, or of all jobs.
         """
         ...
 

@@ -57,6 +57,7 @@ def observe(previous: Sighting | None, job: Job) -> Sighting:
     kept = reading is None or stood_still
     memory = replace(
         previous,
+        target=job.target,
         last_seen_ms=job.read_at_ms,
         phase=_phase(job),
         ran=previous.ran or _has_run(job),

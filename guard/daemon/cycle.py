@@ -13,10 +13,11 @@ from guard.core.facts import Inventory, JobKey
 from guard.core.limits import Limits
 from guard.core.plan import Attempt, Finding, Plan, Standing, plan
 from guard.core.protocol import Outcome
-from guard.core.records import Closing, Intent
+from guard.core.records import Intent
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
+from guard.daemon.leftovers import hold_back, within_limits
 from guard.daemon.recall import Recall
 from guard.daemon.reported import Reported, beaten
 from guard.daemon.room import Room
@@ -60,7 +61,7 @@ class Cycle:
     ended: dict[JobKey, int] = field(default_factory=dict)
     broken: LedgerUnusable | None = None
     changed: bool = False
-    _recalled: set[str] = field(default_factory=set)
+    _recalled: bool = False
     _orphans: set[int] = field(default_factory=set)
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     reported: Reported = field(init=False)
@@ -82,7 +83,7 @@ class Cycle:
         Read a target and act on what was read. Raises ``TargetError`` if it could not be read at all.
         """
         ledger, metrics = self.enforcer.ledger, self.enforcer.metrics
-        await self._recall(target.name)
+        await self._recall()
         try:
             inventory = await target.source.walk()
         except (TargetError, BadInput) as error:
@@ -183,13 +184,12 @@ class Cycle:
 
         Return how many there were.
         """
-        for name in self.targets:
-            await self._recall(name)
+        await self._recall()
         async with self._planning:
             # One that ends while the ledger is read is not left.
             busy = set(self.driving)
             left = [one for one in await self.enforcer.ledger.open_intents() if one.draft.key not in busy]
-            for intent in left:
+            for intent in await within_limits(left, self._room(), self.enforcer):
                 await self._take_up(intent)
         return len(left)
 
@@ -205,13 +205,15 @@ class Cycle:
         metrics.held_back(self.view.policies, [one for several in self.held.values() for one in several])
         metrics.decided(self.view.policies, list(watched.values()))
 
-    async def _recall(self, target: str) -> None:
+    async def _recall(self) -> None:
         """
-        Take over what the ledger remembers of a target's jobs, once; without it a second run would look like the first.
+        Take over what the ledger remembers of jobs, once; without it a second run would look like the first.
+
+        Of all jobs, because a target may have got another name since.
         """
-        if target not in self._recalled:
-            self.view.remember(await self.enforcer.ledger.sightings(target))
-            self._recalled.add(target)
+        if not self._recalled:
+            self.view.remember(await self.enforcer.ledger.sightings())
+            self._recalled = True
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """
@@ -240,9 +242,7 @@ class Cycle:
             self._orphans.add(intent.number)
             log.warning("termination.orphaned", **named, state=intent.state.value)
         if not intent.sent:
-            closing = Closing(outcome=Outcome.HELD_BACK, note="the target is no longer configured")
-            at_ms = max(intent.created_ms, int(enforcer.clock.now() * 1000))
-            enforcer.metrics.closed(await enforcer.ledger.close(intent.number, closing, at_ms=at_ms))
+            await hold_back(intent, enforcer, note="the target is no longer configured")
 
     async def _plan(self, decisions: Sequence[Decision]) -> tuple[Plan, Mapping[JobKey, Attempt]]:
         if not any(one.matches or one.key in self.view.held for one in decisions):

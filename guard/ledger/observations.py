@@ -33,12 +33,12 @@ _ONCE = (*_KEY, "run", "policy", "reason")
 _MEMORY = tuple(column for column in sightings.c if column.name != "facts")
 
 
-def sightings_of(connection: sa.Connection, target: str) -> dict[JobKey, Sighting]:
+def sightings_of(connection: sa.Connection, target: str | None) -> dict[JobKey, Sighting]:
     """
-    Return the memory of a target's jobs.
+    Return the memory of a target's jobs, or of all jobs.
     """
-    wanted = sa.select(*_MEMORY).where(sightings.c.target == target)
-    rows = connection.execute(wanted).mappings()
+    wanted = sa.select(*_MEMORY)
+    rows = connection.execute(wanted if target is None else wanted.where(sightings.c.target == target)).mappings()
     return {key_of(row): sighting_of(row) for row in rows}
 
 

@@ -115,9 +115,9 @@ class SqlLedger:
             async with self._engine.connect() as connection:
                 return await connection.run_sync(work)
 
-    async def sightings(self, target: str) -> Mapping[JobKey, Sighting]:
+    async def sightings(self, target: str | None = None) -> Mapping[JobKey, Sighting]:
         """
-        Return what is remembered of the jobs of a target.
+        Return what is remembered of the jobs of a target, or of all jobs.
         """
         return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, target))
 

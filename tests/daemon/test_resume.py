@@ -7,13 +7,15 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from daemon_stand import ONE_DAY, Stand, on_stand, running
+from daemon_stand import NOW_MS, ONE_DAY, Stand, on_stand, running
 
+from guard.core.limits import Limits
 from guard.core.protocol import State
 from guard.core.records import Pause
 from guard.errors import LedgerUnusable
 from guard.simulator import Fault
 
+STUCK = "policies: [{name: stuck, mode: enforce, match: {waiting: {gt: 6h}}}]"
 ANY_RUNNING = ONE_DAY.replace(", duration: {gt: 24h}", "")
 
 
@@ -133,6 +135,76 @@ def test_resume_knows_earlier_runs():
         assert next(iter(stand.view.memory.values())).run == 2
 
     on_stand(act, running(), text=ANY_RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "state", "outcome"),
+    [
+        pytest.param(1, "intended", "confirmed", id="room"),
+        pytest.param(0, "intended", "held_back", id="no-room"),
+        pytest.param(0, "denied", "held_back", id="no-room-after-a-refusal"),
+        pytest.param(0, "accepted", "confirmed", id="no-room-but-accepted"),
+        pytest.param(None, "intended", "confirmed", id="no-limit"),
+    ],
+)
+def test_resume_with_lowered_limits(allowed, state, outcome):
+    """
+    Whoever lowers the limits and starts anew stops what an earlier process intended under the old ones.
+    """
+
+    async def act(stand):
+        await left_behind(stand, state)
+        before = stand.sent()
+        stand.cycle.rules = replace(stand.cycle.rules, limits=Limits(max_terminations=allowed))
+        await stand.cycle.resume()
+        await stand.settle()
+        assert (await stand.intent(2)).outcome == outcome
+        assert stand.sent() - before == (outcome == "confirmed" and state != "accepted")
+
+    on_stand(act, running())
+
+
+def test_lowered_limits_hold_back_the_latest_deadlines():
+    """
+    Of several intents that an earlier process left the oldest deadlines keep their room.
+    """
+
+    async def act(stand):
+        stand.hooks.after("intended", lambda: stand.raw.set_pause(Pause(reason="x", since_ms=0)))
+        await stand.walk()
+        await stand.raw.set_pause(None)
+        for number in (1, 2, 3):
+            await stand.raw.open_intent((await stand.intent(number)).draft, at_ms=stand.world.now_ms, quota=None)
+        await stand.http.aclose()
+        stand.limits = Limits(max_terminations=2)
+        stand.begin()
+        await stand.cycle.resume()
+        await stand.settle()
+        assert sorted(stand.accepted()) == ["job-1", "job-2"]
+
+    on_stand(act, *(running(f"job-{index}", hours=30 - index) for index in (3, 1, 2)))
+
+
+def test_a_target_of_another_name_keeps_the_memory_of_its_jobs():
+    """
+    A job that returned to Pending waits since then, also for a process that calls the target otherwise.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        stand.world.job("job-1").start_time_ms = None
+        stand.clock.seconds += 60
+        await stand.walk()
+        await stand.http.aclose()
+        stand.names = ("renamed",)
+        stand.begin()
+        stand.clock.seconds += 60
+        await stand.walk()
+        assert stand.sent() == 0
+        memory = await stand.raw.sightings("renamed")
+        assert [(one.ran, one.waiting_since_ms) for one in memory.values()] == [(True, NOW_MS + 60_000)]
+
+    on_stand(act, running(queued_time_ms=0), text=STUCK)
 
 
 def test_resume_twice_drives_once():

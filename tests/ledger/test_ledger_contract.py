@@ -371,6 +371,7 @@ def test_sightings_are_replaced_and_forgotten(url):
         await ledger.forget("north", before_ms=20)
         assert await ledger.sightings("north") == {KEY: newer}
         assert await ledger.sightings("south") == {south.key: south}
+        assert await ledger.sightings() == {KEY: newer, south.key: south}
         await ledger.remember([replace(newer, target="south")])
         assert await ledger.sightings("north") == {}
 
