@@ -4,7 +4,8 @@ How fast verdicts and deadlines are found: compiled policies, ``decide``, a func
     python benchmarks/decisions.py [--jobs 100000] [--rounds 5] [--seed 1]
 
 All contenders take turns in each round on the same jobs, made from the seed; the medians are compared. A pair is one
-policy on one job. Prints a table on stderr and JSON on stdout, and fails if any two disagree.
+policy on one job, and time is that of the processor, so that other work on the machine counts little. Prints a table on
+stderr and JSON on stdout, and fails if any two disagree.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,14 +36,14 @@ NAMES = {"gt": "gt", "gte": "gte", "lt": "lt", "lte": "lte", "glob": "glob"}
 
 def seconds(work: Callable[[], object]) -> float:
     """
-    Return how long a piece of work takes, with nobody's garbage collected meanwhile, as in ``timeit``.
+    Return how long a piece of work keeps a core busy, with nobody's garbage collected meanwhile, as in ``timeit``.
     """
     gc.collect()
     gc.disable()
     try:
-        began = perf_counter()
+        began = process_time()
         work()
-        return perf_counter() - began
+        return process_time() - began
     finally:
         gc.enable()
 

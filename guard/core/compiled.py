@@ -11,25 +11,23 @@ between calls are answers that depend on nothing but their key, in tables of bou
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import msgspec
 
-from guard.core.clock import ClockRule, running_time
+from guard.core.clock import TOLERANCE_MS, ClockRule, running_time
 from guard.core.decide import Decision, decide
 from guard.core.facts import ABSENT, Growing, Job, Missing, Resource
 from guard.core.fields import Terms, cost_rate, facts_of, total_cards
-from guard.core.lookups import Kept, Lookups
+from guard.core.lookups import Kept, KeptLarge, Lookups
 from guard.core.masks import GROWING, MOST_OF_ALL, MOST_OF_ONE, MOST_TAGS, encode
-from guard.core.policy import Exemption, PolicySet
+from guard.core.policy import PolicySet
 from guard.core.programs import NO_RATES, Program, Rates, program
-from guard.core.ruling import Ruling
-from guard.core.running import run_began
-from guard.core.sighting import Sighting
+from guard.core.ruling import Ruling, row_of
+from guard.core.sighting import SECONDS_BELOW, Sighting
 from guard.core.stretches import NOTHING, Row, row_at, stretches
-from guard.core.verdict import Verdict
 
 _UNUSUAL = -1
 _RATED = frozenset({"total_cards", "cost_rate", "cost", "card_hours"})
@@ -59,7 +57,7 @@ class Compiled:
     terms: Terms
     _lookups: Lookups
     _rest: _Rest | None
-    _programs: Kept[_Tables] = field(default_factory=Kept)
+    _programs: KeptLarge[_Tables] = field(default_factory=KeptLarge)
     _sizes: Kept[int] = field(default_factory=Kept)
     _numbers: dict[Rates, int] = field(default_factory=lambda: {NO_RATES: 0})
     _rates: list[Rates] = field(default_factory=lambda: [NO_RATES])
@@ -67,14 +65,12 @@ class Compiled:
     _no_duration: int = field(init=False)
     _no_age: int = field(init=False)
     _rated: bool = field(init=False)
-    _clock: ClockRule = field(init=False)
 
     def __post_init__(self) -> None:
         masks, unknown = self._lookups.masks, Missing.UNREADABLE
         self._running = masks.of("phase", "Running") & masks.of("waiting", unknown)
         self._no_duration = masks.of("duration", unknown) & masks.of("cost", unknown) & masks.of("card_hours", unknown)
         self._no_age = masks.of("age", unknown)
-        self._clock = self.terms.clock
         self._rated = not _RATED.isdisjoint(masks.fields)
 
     def rule(self, jobs: Iterable[tuple[Job, Sighting]], *, now_ms: int) -> list[Ruling]:
@@ -82,9 +78,12 @@ class Compiled:
         Return the ruling on each job at *now_ms*, in order; equal to ``decide`` in everything that a ruling says.
         """
         if self._rest is None:
-            ruling = self._ruling
-            return [ruling(job, seen, now_ms) for job, seen in jobs]
-        return [self._with_rest(self._rest, job, seen, now_ms) for job, seen in jobs]
+            return self._rule(jobs, now_ms)
+        return [
+            self._with_rest(self._rest, job, seen, ruling, now_ms)
+            for job, seen in jobs
+            for ruling in self._rule([(job, seen)], now_ms)
+        ]
 
     def explain(self, job: Job, seen: Sighting, *, now_ms: int) -> Decision:
         """
@@ -92,62 +91,96 @@ class Compiled:
         """
         return decide(self.policies, job, seen, self.terms, now_ms=now_ms)
 
-    def _ruling(self, job: Job, seen: Sighting, now_ms: int) -> Ruling:
-        if job.phase != "Running" or (job.node_counts and self._rated):
-            return self._careful(job, seen, now_ms)
-        lookups, resources, pool_id = self._lookups, job.resources, job.pool_id
-        if len(resources) == 1 and pool_id is ABSENT:
-            size = lookups.resources(resources[0])
-        else:
-            size = (pool_id, *map(lookups.resources, resources))
-        key = self._sizes.get(size) or self._size(job, size)
-        if key == _UNUSUAL:
-            return self._careful(job, seen, now_ms)
-        if lookups.places is not None:
-            place = lookups.places(job)
-            mask = lookups.by_place.get(place)
-            key &= lookups.of_place(place) if mask is None else mask
-        for name, getter, table in lookups.texts:
-            fact = getter(job)
-            mask = table.get(fact)
-            key &= lookups.of(name, fact) if mask is None else mask
-        began_ms, disputed = run_began(job, seen, self._clock, now_ms)
-        if began_ms is None:
-            key &= self._no_duration
-        created_ms = job.create_time_ms
-        if isinstance(created_ms, Missing) or not 0 < created_ms <= now_ms:
-            created_ms = 0
-            key &= self._no_age
-        run_cuts, run_rows, age_cuts, age_rows, made = self._programs.get(key) or self._program(key)
-        moment, wake_ms, clock = now_ms - (began_ms or 0), None, NOTHING
-        run = run_rows[bisect_right(run_cuts, moment)] or made.run.at(moment)
-        matches, unknown = run.matches, run.unknown
-        if run.wake is not None and began_ms is not None:
-            wake_ms = began_ms + run.wake
-        if age_cuts:
-            moment = now_ms - created_ms
-            age = age_rows[bisect_right(age_cuts, moment)] or made.age.at(moment)
-            matches |= age.matches
-            unknown |= age.unknown
-            if age.wake is not None and (wake_ms is None or created_ms + age.wake < wake_ms):
-                wake_ms = created_ms + age.wake
-        else:
-            age = NOTHING
-        if made.clocked:
-            clock = made.on_clock(began_ms or 0, created_ms, now_ms=now_ms)
-            matches |= clock.matches
-            unknown |= clock.unknown
-            if clock.wake is not None and (wake_ms is None or clock.wake < wake_ms):
-                wake_ms = clock.wake
-        first_seen_ms = seen.first_seen_ms
-        return Ruling(matches, unknown, wake_ms, run, age, clock, began_ms, created_ms, first_seen_ms, disputed)
+    def _rule(self, jobs: Iterable[tuple[Job, Sighting]], now_ms: int) -> list[Ruling]:
+        # One long loop without calls: at some microseconds for all policies of a job, each call would show.
+        sizes, size_of, rated, programs = self._sizes, self._lookups.resources, self._rated, self._programs
+        plain = not self._lookups.flavors
+        by_user, by_name = self._lookups.by_user, self._lookups.by_name
+        places, texts, by_place = self._lookups.places, self._lookups.texts, self._lookups.by_place
+        smaller, by_duration = self.terms.clock is ClockRule.SMALLER, self.terms.clock is ClockRule.DURATION
+        rulings: list[Ruling] = []
+        add = rulings.append
+        for job, seen in jobs:
+            if job.phase != "Running" or (rated and job.node_counts):
+                add(self._careful(job, seen, now_ms))
+                continue
+            resources = job.resources
+            if plain and len(resources) == 1 and job.pool_id is ABSENT:
+                only = resources[0]
+                size: object = (only.billing_code, only.unit_num, only.node_count, only.cards_per_node)
+            else:
+                size = (job.pool_id, *map(size_of, resources))
+            key = sizes.get(size) or self._size(job, size)
+            if key == _UNUSUAL:
+                add(self._careful(job, seen, now_ms))
+                continue
+            if by_user is not None:
+                mask = by_user.get(job.user)
+                key &= self._lookups.of("user", job.user) if mask is None else mask
+            if by_name is not None:
+                mask = by_name.get(job.name)
+                key &= self._lookups.of("name", job.name) if mask is None else mask
+            if places is not None:
+                place = places(job)
+                mask = by_place.get(place)
+                key &= self._lookups.of_place(place) if mask is None else mask
+            for name, getter, table in texts:
+                mask = table.get(getter(job))
+                key &= self._lookups.of(name, getter(job)) if mask is None else mask
+            # Where both clocks are usable, what ``running_time`` would say; it says all else itself.
+            start, duration, created = job.start_time_ms, job.duration_ms, job.create_time_ms
+            reading, reading_at = seen.reading_ms, seen.reading_at_ms
+            if (
+                type(created) is int
+                and type(start) is int
+                and type(duration) is int
+                and reading is not None
+                and reading_at is not None
+                and duration > 0
+                and SECONDS_BELOW <= start <= job.read_at_ms
+                and (earliest := created - TOLERANCE_MS) <= start <= now_ms
+                and earliest <= (counted := reading_at - reading) <= now_ms
+            ):
+                began_ms: int | None = (
+                    (counted if counted > start else start) if smaller else counted if by_duration else start
+                )
+                disputed = not -TOLERANCE_MS <= counted - start <= TOLERANCE_MS
+            else:
+                began_ms, disputed = _began(job, seen, self.terms.clock, now_ms)
+                if began_ms is None:
+                    key &= self._no_duration
+            if type(created) is not int or not 0 < created <= now_ms:
+                created = 0
+                key &= self._no_age
+            run_cuts, run_rows, age_cuts, age_rows, made = programs.get(key) or self._program(key)
+            moment, wake_ms = now_ms - (began_ms or 0), None
+            run = run_rows[bisect_right(run_cuts, moment)] or made.run.at(moment)
+            age = clock = NOTHING
+            matches, unknown = run.matches, run.unknown
+            if run.wake is not None and began_ms is not None:
+                wake_ms = began_ms + run.wake
+            if age_cuts:
+                moment = now_ms - created
+                age = age_rows[bisect_right(age_cuts, moment)] or made.age.at(moment)
+                matches |= age.matches
+                unknown |= age.unknown
+                if age.wake is not None and (wake_ms is None or created + age.wake < wake_ms):
+                    wake_ms = created + age.wake
+            if made.clocked:
+                clock = made.on_clock(began_ms or 0, created, now_ms=now_ms)
+                matches |= clock.matches
+                unknown |= clock.unknown
+                if clock.wake is not None and (wake_ms is None or clock.wake < wake_ms):
+                    wake_ms = clock.wake
+            first_seen_ms = seen.first_seen_ms
+            add(Ruling(matches, unknown, wake_ms, run, age, clock, began_ms, created, first_seen_ms, disputed))
+        return rulings
 
     def _careful(self, job: Job, seen: Sighting, now_ms: int) -> Ruling:
         lookups, fields = self._lookups, self._lookups.masks.fields
         if job.phase != "Running" and "phase" in fields and not lookups.of("phase", job.phase) & lookups.masks.standing:
             # Nobody asks about jobs in this phase.
             return _on_clock(NOTHING, None, seen, disputed=False)
-        clock = running_time(job, seen, self.terms.clock, now_ms=now_ms)
         facts = facts_of(job, seen, self.terms, now_ms=now_ms)
         growing = {name: fact for name in GROWING if isinstance(fact := facts[0].named[name], Growing)}
         key = 0
@@ -159,14 +192,11 @@ class Compiled:
         if any(fact.per_ms < 0 for fact in growing.values()):
             whole = self.policies
             decision = decide(whole, job, seen, self.terms, now_ms=now_ms)
-            row = _row_of(decision, range(len(whole.policies)), whole.exemptions)
+            row = row_of(decision, range(len(whole.policies)), whole.exemptions)
         else:
             row = row_at(stretches(lookups.masks.alive(key), growing), now_ms)
-        if job.phase == "Running":
-            began_ms = None if isinstance(clock.fact, Missing) else now_ms - int(clock.fact.value)
-        else:
-            began_ms = seen.waiting_since_ms
-        return _on_clock(row, began_ms, seen, disputed=bool(clock.dispute))
+        began_ms, disputed = _began(job, seen, self.terms.clock, now_ms)
+        return _on_clock(row, began_ms if job.phase == "Running" else seen.waiting_since_ms, seen, disputed=disputed)
 
     def _program(self, key: int) -> _Tables:
         made = program(self._lookups.masks, key, self._rates[self._lookups.masks.tag(key)])
@@ -200,10 +230,9 @@ class Compiled:
             self._rates.append(rates)
         return self._sizes.keep(size, masks.tagged(key, number))
 
-    def _with_rest(self, rest: _Rest, job: Job, seen: Sighting, now_ms: int) -> Ruling:
-        ruling = self._ruling(job, seen, now_ms)
+    def _with_rest(self, rest: _Rest, job: Job, seen: Sighting, ruling: Ruling, now_ms: int) -> Ruling:
         decision = decide(rest.policies, job, seen, self.terms, now_ms=now_ms)
-        row = _row_of(decision, rest.indices, rest.policies.exemptions)
+        row = row_of(decision, rest.indices, rest.policies.exemptions)
         wakes = [wake for wake in (ruling.wake_ms, row.wake) if wake is not None]
         return msgspec.structs.replace(
             ruling,
@@ -235,27 +264,13 @@ def compile_policies(
     )
 
 
-def _row_of(decision: Decision, indices: Sequence[int], exemptions: Sequence[Exemption]) -> Row:
+def _began(job: Job, seen: Sighting, rule: ClockRule, now_ms: int) -> tuple[int | None, bool]:
     """
-    Return a decision on the policies of these indices as a row on the line of the clock.
+    Return when the run of a Running job began by the clock that counts (None: unreadable), and whether its clocks differ.
     """
-    judged = list(zip(indices, decision.judgements, strict=True))
-    spared = [
-        (index, spared.verdict)
-        for index, exemption in enumerate(exemptions)
-        for spared in decision.spared
-        if spared.exemption is exemption
-    ]
-    timed = [(index, one.verdict is Verdict.MATCH, one.deadline_ms) for index, one in judged if one.deadline_ms is not None]
-    return Row(
-        matches=sum(1 << index for index, one in judged if one.verdict is Verdict.MATCH),
-        unknown=sum(1 << index for index, one in judged if one.verdict is Verdict.UNKNOWN),
-        exempt=sum(1 << index for index, verdict in spared if verdict is Verdict.MATCH),
-        doubts=sum(1 << index for index, verdict in spared if verdict is Verdict.UNKNOWN),
-        ahead=tuple((index, moment) for index, present, moment in timed if not present),
-        since=tuple((index, moment) for index, present, moment in timed if present),
-        wake=decision.wake_ms,
-    )
+    clock = running_time(job, seen, rule, now_ms=now_ms)
+    began = now_ms - int(clock.fact.value) if isinstance(clock.fact, Growing) else None
+    return began, bool(clock.dispute)
 
 
 def _on_clock(row: Row, began_ms: int | None, seen: Sighting, *, disputed: bool) -> Ruling:

@@ -21,14 +21,12 @@ PLACES = {
 }
 """Facts of few values, which are looked up together, and where a job has them."""
 TEXTS = {
-    "user": "user",
-    "name": "name",
     "id": "key.job_id",
     "description": "description",
     "engine": "engine",
     "image": "image",
 }
-"""Facts of many values, each looked up on its own."""
+"""Facts of many values, each looked up on its own, as the user and the name are."""
 SIZES = ("billing_code", "unit_num", "node_count", "cards_per_node")
 """Attributes of a resource of which money and cards are worked out."""
 FLAVORS = ("flavor_id", "flavor_type", "accelerator")
@@ -47,14 +45,29 @@ class Kept(dict[Any, Answer]):
     A table that begins anew when it is full, so that hostile facts cannot fill the memory.
     """
 
+    # Without slots every look-up would ask the table's own dictionary of attributes first.
+    __slots__ = ()
+
+    most = MOST_KEPT
+
     def keep(self, key: Any, value: Answer) -> Answer:
         """
         Return *value* after keeping it for that key.
         """
-        if len(self) >= MOST_KEPT:
+        if len(self) >= self.most:
             self.clear()
         self[key] = value
         return value
+
+
+class KeptLarge(Kept[Answer]):
+    """
+    Such a table of large answers, of some kilobytes each.
+    """
+
+    __slots__ = ()
+
+    most = MOST_KEPT >> 3
 
 
 @dataclass(slots=True)
@@ -62,14 +75,18 @@ class Lookups:
     """
     The masks of facts that were met.
 
-    *places* and *resources* give the key of the facts that are looked up together, *texts* the facts that are looked up
-    alone, with their tables.
+    *places* gives the key of the facts that are looked up together, *texts* the facts that are looked up alone, with their
+    tables; *by_user* and *by_name* are such tables too. *resources* gives the attributes of a resource that matter:
+    ``SIZES``, and the *flavors* that are asked for.
     """
 
     masks: Masks
     places: Getter | None = field(init=False)
     resources: Getter = field(init=False)
+    flavors: tuple[str, ...] = field(init=False)
     texts: tuple[tuple[str, Getter, Kept[int]], ...] = field(init=False)
+    by_user: Kept[int] | None = field(init=False)
+    by_name: Kept[int] | None = field(init=False)
     by_place: Kept[int] = field(default_factory=Kept)
     _by_fact: Mapping[str, Kept[int]] = field(init=False)
     _place_names: tuple[str, ...] = field(init=False)
@@ -82,7 +99,9 @@ class Lookups:
         self._place_names = tuple(name for name in asked if name in PLACES)
         self.places = attrgetter("target", *(PLACES[name] for name in self._place_names)) if self._place_names else None
         self._resource_names = tuple(name for name in asked if name in (*SIZES, *FLAVORS, "cards"))
-        self.resources = attrgetter(*SIZES, *(name for name in FLAVORS if name in asked))
+        self.flavors = tuple(name for name in FLAVORS if name in asked)
+        self.resources = attrgetter(*SIZES, *self.flavors)
+        self.by_user, self.by_name = self._by_fact.get("user"), self._by_fact.get("name")
         self.texts = tuple((name, getter, self._by_fact[name]) for name in asked if (getter := _text(name)) is not None)
 
     def of(self, name: str, fact: Fact) -> int:

@@ -2,10 +2,12 @@
 The short form of a decision: what a batch of jobs is told, before anybody asks for reasons.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from guard.core.decide import Decision
+from guard.core.policy import Exemption
 from guard.core.stretches import Row
 from guard.core.verdict import Verdict
 
@@ -81,3 +83,26 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
         yield self.run, self.began_ms or 0
         yield self.age, self.created_ms
         yield self.clock, 0
+
+
+def row_of(decision: Decision, indices: Sequence[int], exemptions: Sequence[Exemption]) -> Row:
+    """
+    Return a decision on the policies of these indices as a row on the line of the clock.
+    """
+    judged = list(zip(indices, decision.judgements, strict=True))
+    spared = [
+        (index, spared.verdict)
+        for index, exemption in enumerate(exemptions)
+        for spared in decision.spared
+        if spared.exemption is exemption
+    ]
+    timed = [(index, one.verdict is Verdict.MATCH, one.deadline_ms) for index, one in judged if one.deadline_ms is not None]
+    return Row(
+        matches=sum(1 << index for index, one in judged if one.verdict is Verdict.MATCH),
+        unknown=sum(1 << index for index, one in judged if one.verdict is Verdict.UNKNOWN),
+        exempt=sum(1 << index for index, verdict in spared if verdict is Verdict.MATCH),
+        doubts=sum(1 << index for index, verdict in spared if verdict is Verdict.UNKNOWN),
+        ahead=tuple((index, moment) for index, present, moment in timed if not present),
+        since=tuple((index, moment) for index, present, moment in timed if present),
+        wake=decision.wake_ms,
+    )

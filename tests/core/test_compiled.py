@@ -30,15 +30,14 @@ from hypothesis import strategies as st
 from test_properties import ALL_CLAUSES, JOBS, sets
 
 from guard.core.alternatives import Literal, alternatives
-from guard.core.clock import ClockRule, running_time
+from guard.core.clock import ClockRule
 from guard.core.compiled import Compiled, compile_policies
 from guard.core.decide import decide
-from guard.core.facts import ABSENT, UNREADABLE, Growing, Job, Missing, Resource
+from guard.core.facts import ABSENT, UNREADABLE, Job, Missing, Resource
 from guard.core.fields import FIELDS, Terms, facts_of
 from guard.core.lookups import FLAVORS, MOST_KEPT, PLACES, SIZES, TEXTS, Kept
 from guard.core.masks import GROWING
 from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, PolicySet, Some
-from guard.core.running import run_began
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
@@ -74,7 +73,7 @@ def compiled_of(*policies: Policy, exemptions: Sequence[Exemption] = (), **optio
     return compile_policies(PolicySet(policies=policies, exemptions=tuple(exemptions)), TERMS, **options)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(sets(), st.lists(JOBS, min_size=1, max_size=4), st.integers(0, 50), st.sampled_from([64, 64, 1]))
 def test_rulings_equal_decisions(policies, jobs, later_ms, most):
     """
@@ -85,7 +84,7 @@ def test_rulings_equal_decisions(policies, jobs, later_ms, most):
         same(compiled, job, observe(None, job), now_ms=NOW + later_ms)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(sets(), JOBS, JOBS, st.integers(0, 50), st.sampled_from(ClockRule))
 def test_rulings_equal_decisions_on_remembered_jobs(policies, before, job, later_ms, rule):
     """
@@ -148,9 +147,9 @@ def random_job(rng: Random) -> Job:
     return job
 
 
-def test_rulings_equal_decisions_on_twenty_thousand_pairs():
+def test_rulings_equal_decisions_on_many_pairs():
     """
-    Of jobs of days on every line of time, under 20 policies and two exemptions at once.
+    Of 7,000 pairs, on every line of time, under 20 policies and two exemptions at once.
     """
     rng, met = Random(7), Counter[str]()
     for _ in range(10):
@@ -158,7 +157,7 @@ def test_rulings_equal_decisions_on_twenty_thousand_pairs():
         policies = [policy(lines_of(rng), clause=All((phase, lines_of(rng)))) for phase in phases]
         exemptions = [exemption(lines_of(rng), until_ms=NOW + rng.randint(-1, 9) * HOUR_MS) for _ in range(2)]
         compiled = compiled_of(*policies, exemptions=exemptions)
-        for _ in range(100):
+        for _ in range(35):
             job = random_job(rng)
             seen = observe(None, job)
             same(compiled, job, seen, now_ms=NOW + rng.choice((0, 1, HOUR_MS)))
@@ -173,7 +172,7 @@ def test_rulings_equal_decisions_on_twenty_thousand_pairs():
                 "clock": ruling.clock.ahead,
             }
             met.update(name for name, what in said.items() if what)
-    assert min(met[name] for name in ("match", "unknown", "exempt", "doubt", "run", "age", "clock")) >= 20
+    assert min(met[name] for name in ("match", "unknown", "exempt", "doubt", "run", "age", "clock")) >= 10
 
 
 @pytest.mark.parametrize(
@@ -263,7 +262,7 @@ def test_nothing_to_say():
         same(compiled, job, observe(None, job))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ALL_CLAUSES, JOBS, st.booleans())
 def test_alternatives_say_what_the_clause_says(clause, job, negated):
     """
@@ -294,7 +293,7 @@ def test_every_field_is_looked_up_somewhere():
     A field is a place, a text, part of a resource, worked out of resources, a matter of time, or the phase.
     """
     worked_out = {"cards", "total_cards", "cost_rate", "phase"}
-    named = [*PLACES, *TEXTS, *FLAVORS, *(name for name in SIZES if name in FIELDS), *GROWING, *worked_out]
+    named = ["user", "name", *PLACES, *TEXTS, *FLAVORS, *(name for name in SIZES if name in FIELDS), *GROWING, *worked_out]
     assert sorted(named) == sorted(FIELDS)
     job = running(description="d", engine="e", image="i", pool_id="p")
     known = facts_of(job, observe(None, job), TERMS, now_ms=NOW)[0]
@@ -320,16 +319,15 @@ SPENT = st.one_of(st.sampled_from([ABSENT, UNREADABLE, 0]), st.integers(-1, 3 * 
 
 @settings(max_examples=300, deadline=None)
 @given(CLOCKS, CLOCKS, SPENT, SPENT, st.integers(0, HOUR_MS), st.sampled_from(ClockRule))
-def test_a_run_began_when_its_running_time_says(created, start, before, spent, later_ms, rule):
+def test_every_pair_of_clocks(created, start, before, spent, later_ms, rule):
     """
-    Whatever the clocks of two readings say.
+    Whatever the clocks of two readings say, by each rule for them.
     """
+    policies = (policy(Condition("duration", "gt", HOUR_MS)), policy(Condition("age", "gt", HOUR_MS)))
+    compiled = compile_policies(PolicySet(policies=policies), Terms(clock=rule))
     job = running(create_time_ms=created, start_time_ms=start, duration_ms=spent)
     first = replace(job, duration_ms=before, read_at_ms=NOW - MINUTE_MS)
-    seen, now_ms = observe(observe(None, first), job), NOW + later_ms
-    clock = running_time(job, seen, rule, now_ms=now_ms)
-    began = now_ms - clock.fact.value if isinstance(clock.fact, Growing) else None
-    assert run_began(job, seen, rule, now_ms) == (began, bool(clock.dispute))
+    same(compiled, job, observe(observe(None, first), job), now_ms=NOW + later_ms)
 
 
 def test_prices_without_end_take_the_careful_way():
