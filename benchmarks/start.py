@@ -16,7 +16,7 @@ from benchmarks.memory import seconds_between
 from benchmarks.service import ROOT, Simulated, simulated
 from guard.simulator.jobs import HOUR_MS
 
-QUEUE_READY = "deadlines.restored"
+QUEUE_READY = "fleet.recalled"
 SILENT: dict[str, object] = {"latency_seconds": 3600.0}
 
 
@@ -27,17 +27,17 @@ def run(*, quick: bool) -> Result:
     jobs, rounds = (100, 1) if quick else (100_000, ROUNDS)
     result = Result(name="start")
     with tempfile.TemporaryDirectory() as folder:
-        ready_s, begun_s, rows_s = _restarted(Path(folder), jobs)
+        ready_s, begun_s, rows_s, known = _restarted(Path(folder), jobs)
     result.figures = [
         Figure(
-            name=f"deadline queue ready, {jobs:,} jobs in the ledger, no list answered",
+            name=f"deadline queue ready, {known:,} of {jobs:,} jobs in the ledger, no list answered",
             value=ready_s,
             unit="s",
             bare=rows_s,
             bare_is="reading the rows with sqlite3",
             ratio=ready_s / rows_s,
             wanted="ready before any list",
-            met=ready_s < float("inf"),
+            met=ready_s < float("inf") and known == jobs,
         ),
         Figure(name="from the process's start to guard.started", value=begun_s, unit="s"),
     ]
@@ -55,10 +55,10 @@ def run(*, quick: bool) -> Result:
     return result
 
 
-def _restarted(folder: Path, jobs: int) -> tuple[float, float, float]:
+def _restarted(folder: Path, jobs: int) -> tuple[float, float, float, int]:
     with simulated(Fleet(jobs=jobs, due=jobs // 2, due_spread_ms=HOUR_MS, frozen=True)) as service:
         _learn(folder, service, jobs)
-    rows_s = _bare_reading(folder / "guard.db")
+    known, rows_s = _bare_reading(folder / "guard.db")
     with simulated(Fleet(jobs=1, knobs=SILENT)) as silent:
         site = Site(folder=folder, url=silent.url)
         with running(site) as guard:
@@ -66,8 +66,9 @@ def _restarted(folder: Path, jobs: int) -> tuple[float, float, float]:
             begun_s = time.monotonic() - guard.began
             ready = guard.wait_for(QUEUE_READY, timeout_s=1 if jobs < 1000 else 60)
             if started is None or ready is None:
-                return float("inf"), begun_s, rows_s
-            return begun_s + seconds_between(started["timestamp"], ready["timestamp"]), begun_s, rows_s
+                return float("inf"), begun_s, rows_s, known
+            ready_s = begun_s + seconds_between(started["timestamp"], ready["timestamp"])
+            return ready_s, begun_s, rows_s, known
 
 
 def _learn(folder: Path, service: Simulated, jobs: int) -> None:
@@ -80,13 +81,11 @@ def _learn(folder: Path, service: Simulated, jobs: int) -> None:
         raise RuntimeError("the project was not walked")
 
 
-def _bare_reading(ledger: Path) -> float:
+def _bare_reading(ledger: Path) -> tuple[int, float]:
     with sqlite3.connect(ledger) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        table = "known_jobs" if "known_jobs" in names else "sightings"
         began = time.perf_counter()
-        connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - one of two names of our own
-        return time.perf_counter() - began
+        rows = connection.execute("SELECT * FROM sightings").fetchall()
+        return len(rows), time.perf_counter() - began
 
 
 def _seconds(*words: str) -> float:

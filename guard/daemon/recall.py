@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from guard.core.decide import Decision
-from guard.core.facts import Inventory, JobKey
+from guard.core.facts import Inventory, Job, JobKey
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.gate import Gate
 from guard.daemon.remembering import Remembering
@@ -23,7 +23,7 @@ from guard.daemon.view import AHEAD_MS, View
 from guard.errors import BadInput, JobGone, TargetError
 
 AT_ONCE = 16
-CHUNK = 500
+CHUNK = 100
 AGAIN_MS = 5_000
 
 log = structlog.get_logger("guard")
@@ -46,18 +46,24 @@ class Recall:
     async def fill(self, target: Target, queue: Deadlines) -> int:
         """
         Watch the target's jobs that the ledger knows, and queue their deadlines; return how many jobs those are.
+
+        May run beside a walk: of two readings of a job the newer one counts.
         """
         began = time.perf_counter()
-        decisions = await self._decisions(target)
-        for one in decisions:
-            queue.put(one.key, self.wake_ms(one))
+        known = await self._known(target)
+        new = [job for job in known if job.key not in self.view.decisions]
+        for at in range(0, len(new), CHUNK):
+            for job in new[at : at + CHUNK]:
+                self.unread[job.key] = job.read_at_ms
+                queue.put(job.key, self.wake_ms(self.view.look(job, now_ms=target.source.now_ms())))
+            await asyncio.sleep(0)
         took_ms = int((time.perf_counter() - began) * 1000)
-        log.info("fleet.recalled", target=target.name, jobs=len(decisions), deadlines=len(queue), took_ms=took_ms)
-        return len(decisions)
+        log.info("fleet.recalled", target=target.name, jobs=len(new), deadlines=len(queue), took_ms=took_ms)
+        return len(new)
 
-    async def _decisions(self, target: Target) -> list[Decision]:
+    async def _known(self, target: Target) -> list[Job]:
         """
-        Decide on the jobs that the ledger knows.
+        Take over what the ledger knows of a target, and return its jobs.
 
         Jobs that were known while something else belonged to the target are not its jobs, so they are left out.
         """
@@ -73,14 +79,7 @@ class Recall:
             )
             self.view.running[target.name] = walk.running
         self.view.remember({job.key: seen for job, seen in known})
-        new = [job for job, _ in known if job.key not in self.view.decisions]
-        decisions = []
-        for at in range(0, len(new), CHUNK):
-            for job in new[at : at + CHUNK]:
-                self.unread[job.key] = job.read_at_ms
-                decisions.append(self.view.look(job, now_ms=target.source.now_ms()))
-            await asyncio.sleep(0)
-        return decisions
+        return [job for job, _ in known]
 
     def is_unread(self, decision: Decision) -> bool:
         """

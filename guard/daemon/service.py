@@ -74,11 +74,10 @@ class Service:
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()
-        for target in self.cycle.targets.values():
-            await self.cycle.recall.fill(target, self.cycle.deadlines[target.name])
         self.ticked = asyncio.get_running_loop().time()
         scheduler = self._scheduler()
         waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]
+        waiters += [asyncio.create_task(self._recall(one)) for one in self.cycle.targets.values()]
         tickers = [asyncio.create_task(one) for one in (self._tick_forever(), self._watch_forever())]
         scheduler.start()
         try:
@@ -188,6 +187,9 @@ class Service:
         self.cycle.enforcer.metrics.open_intents.set(len(left))
         oldest = min((one.created_ms for one in left), default=0)
         self.cycle.enforcer.metrics.oldest_intent.set(oldest / 1000)
+
+    async def _recall(self, target: Target) -> None:
+        await self._attempt(f"recall of {target.name}", self.cycle.recall.fill(target, self.cycle.deadlines[target.name]))
 
     async def _wait_for_deadlines(self, target: Target) -> None:
         queue, what = self.cycle.deadlines[target.name], f"deadlines of {target.name}"
