@@ -16,10 +16,10 @@ policies:
     mode: enforce
     match:
       billing_code: modelarts.vm.gpu.p100.eco
-      duration: {{gt: {hours}h}}
+      duration: {{gt: {minutes}m}}
 exemptions:
   - name: spared-{name}
-    match: {{id: spared-{name}}}
+    match: {{id: {spared}}}
     reason: a test
     owner: alice
     until: 2099-01-01
@@ -27,11 +27,11 @@ exemptions:
 BAD = "policies: [{name: broken}]\n"
 
 
-def good(name, *, hours=24):
+def good(name, *, minutes=24 * 60, spared="nobody"):
     """
-    A file with one policy in enforce, that nobody has written before if *name* or *hours* are new.
+    A file with one policy in enforce and one exemption, that spares a job.
     """
-    return TEMPLATE.format(name=name, hours=hours)
+    return TEMPLATE.format(name=name, minutes=minutes, spared=spared)
 
 
 class Disk:

@@ -103,7 +103,7 @@ def test_a_pause_is_obeyed_by_the_running_daemon(site, simulated):
         simulated.stage("forgotten")
         held = 'costguard_held_back_jobs{policy="p100-eco-one-day",reason="paused"}'
         until(lambda: running.series()[held] == 1, "the job is held back")
-        assert running.series()["costguard_paused"] == 1
+        until(lambda: running.series()["costguard_paused"] == 1, "the pause is shown")
         assert simulated.asked_to_end() == []
         assert site.guard("resume").returncode == 0
         until(lambda: simulated.terminated() == ["forgotten"], "the job is ended")
