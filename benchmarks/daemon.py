@@ -101,6 +101,8 @@ class Guard:
         self.began = time.monotonic()
         self._log = log
         self._port = 0
+        self._accepted = 0
+        self._read_to = 0
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """
@@ -109,6 +111,17 @@ class Guard:
         lines = self._log.read_text(encoding="utf-8").splitlines()
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [one for one in found if name in ("", one["event"])]
+
+    def accepted(self) -> int:
+        """
+        Return how many terminations its log tells of; only what is new is read, so that watching costs next to nothing.
+        """
+        with self._log.open("rb") as log:
+            log.seek(self._read_to)
+            whole, ends, _ = log.read().rpartition(b"\n")
+        self._read_to += len(whole) + len(ends)
+        self._accepted += whole.count(b'"event": "termination.accepted"')
+        return self._accepted
 
     def wait_for(self, name: str, *, timeout_s: float, count: int = 1) -> dict[str, Any] | None:
         """

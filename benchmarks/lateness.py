@@ -79,7 +79,7 @@ def settle(guard: Guard, fleet: Fleet, *, until_ms: int) -> None:
     Wait until all due jobs of the fleet were stopped by the guard's own count, or that moment has come.
     """
     time.sleep(max(0.0, (fleet.due_from_ms + fleet.due_spread_ms - now_ms()) / 1000))
-    while now_ms() < until_ms and len(guard.events("termination.accepted")) < fleet.due:
+    while now_ms() < until_ms and guard.accepted() < fleet.due:
         if guard.process.poll() is not None:
             return
         time.sleep(0.5)

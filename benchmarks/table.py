@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -35,10 +36,17 @@ def machine() -> dict[str, object]:
     """
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "load_average": [round(one, 2) for one in os.getloadavg()],
     }
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)  # noqa: S603
+    return done.stdout.strip() or "unknown"
 
 
 def written(result: Result, folder: Path, *, quick: bool) -> None:
