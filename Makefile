@@ -39,12 +39,16 @@ debian:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
+# A lock is complete, so nothing is resolved: pip's resolver would ask for the newest version of what stands with an extra, and
+# refuse it because the lock pins another.
 $(VENV)/.runtime: locks/runtime.txt | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --require-hashes -r locks/runtime.txt
+	$(RUN) -m pip install --quiet --no-deps --require-hashes -r locks/runtime.txt
+	$(RUN) -m pip check
 	touch $@
 
 $(VENV)/.dev: locks/dev.txt | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --require-hashes -r locks/dev.txt
+	$(RUN) -m pip install --quiet --no-deps --require-hashes -r locks/dev.txt
+	$(RUN) -m pip check
 	touch $@ $(VENV)/.runtime
 
 # Renews both locks from pyproject.toml; they carry hashes and no index address.

@@ -38,7 +38,7 @@ from guard.modelarts import (
     http_client,
 )
 from guard.modelarts import Target as Watched
-from guard.policyfiles import read_folder
+from guard.policyfiles import mark_of, read_folder
 from guard.ports import Clock
 from guard.pricing.book import read_book
 from guard.settings import Settings
@@ -90,7 +90,8 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
     Put a guard together; raises ``BadInput`` for a bad setting, policy or price book, ``LedgerUnusable`` for the ledger.
     """
     clock = outside.clock
-    folder = PolicyFolder(read=lambda: read_folder(settings.policies), zone=settings.zone)
+    path = settings.policies
+    folder = PolicyFolder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=settings.zone)
     policies = folder.first()
     terms = Terms(prices=read_book(settings.prices) if settings.prices else None, clock=settings.clock)
     metrics = Metrics(version=__version__)

@@ -22,6 +22,7 @@ TEST_SUFFIXES = (".test.yaml", ".test.yml")
 TRIES = 10
 
 Stamp = tuple[int, ...]
+Mark = tuple[tuple[str | int, ...], ...]
 
 
 class _Read(NamedTuple):
@@ -61,6 +62,16 @@ def read_folder(path: Path) -> list[tuple[str, bytes]]:
     if found:
         raise PolicyErrors(found)
     return contents
+
+
+def mark_of(path: Path) -> Mark:
+    """
+    Return what is another whenever a policy file of a folder, or the folder, was touched, also if it reads as before.
+
+    Raises BadInput as ``read_folder`` does.
+    """
+    # Without the numbers of devices and inodes: some file systems make them up anew from time to time.
+    return tuple((str(one), *stamp[-3:]) for one, stamp in _stamps(path, _files_at(path)).items())
 
 
 def load_paths(paths: Sequence[Path], *, zone: tzinfo) -> PolicySet:

@@ -2,7 +2,7 @@
 The policy folder: taken at start, taken again when it changes, and the last good set kept when it is bad.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -24,17 +24,21 @@ class PolicyFolder:
     """
     Reads policy files through *read* and tells when a new set is to be taken.
 
-    *read* returns files that were there together, or raises ``BadInput``. A change counts once the content stood still for
-    2 s, because editors change files one after another; so does a folder that cannot be read. *error* is why the newest
-    content was refused, "" if it was taken.
+    *read* returns files that were there together, or raises ``BadInput``. *mark* is another whenever a file was touched: who
+    looks once a second would else take for still what is written again and again, and is half done at each look.
+
+    A change counts once the content stood still for 2 s, because editors change files one after another; so does a folder
+    that cannot be read. *error* is why the newest content was refused, "" if it was taken.
     """
 
     read: Callable[[], Files]
     zone: tzinfo
+    mark: Callable[[], Hashable] = lambda: None
     taken: str = ""
     error: str = ""
     _seen: str = field(default="", repr=False)
     _refused: str = field(default="", repr=False)
+    _marked: Hashable = field(default=None, repr=False)
     _since: float = field(default=0.0, repr=False)
     _changing: float | None = field(default=None, repr=False)
     _restless: bool = field(default=False, repr=False)
@@ -64,8 +68,11 @@ class PolicyFolder:
         """
         began_s = steady()
         files: Files = ()
+        mark: Hashable = None
         unreadable: BadInput | None = None
         try:
+            # Before the files are read: a change in between is then seen the next time at the latest.
+            mark = self.mark()
             files = self.read()
             content = digest_of(files)
         except BadInput as error:
@@ -74,8 +81,8 @@ class PolicyFolder:
             self._settle(content)
             self._mended(at_once=at_once)
             return None
-        if content != self._seen:
-            self._seen, self._since = content, steady()
+        if (content, mark) != (self._seen, self._marked):
+            self._seen, self._marked, self._since = content, mark, steady()
         if not at_once:
             if content == self._refused:
                 self._settle(content)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from guard.core.load import digest_of
 from guard.daemon.policies import RESTLESS_S, PolicyFolder
 from guard.errors import BadInput
-from guard.policyfiles import read_folder
+from guard.policyfiles import mark_of, read_folder
 
 
 class Watched:
@@ -27,7 +27,7 @@ class Watched:
         for name, text in (files or {"a": good("a")}).items():
             self.disk.write(f"{name}.yaml", text)
         self.now_s = self.delay_s = 0.0
-        self.folder = PolicyFolder(read=self._read, zone=UTC)
+        self.folder = PolicyFolder(read=self._read, mark=lambda: mark_of(self.disk.path), zone=UTC)
         self.folder.first()
 
     def _read(self):
@@ -74,10 +74,9 @@ def test_a_config_map_swaps_as_a_whole(tmp_path):
         next(steps)
         assert one.poll(one.now_s + 10.0) is None
         assert not one.folder.changing
-    next(steps)
+    list(steps)
     assert one.poll(100.0) is None
     assert one.folder.changing
-    list(steps)
     assert one.poll(101.9) is None
     assert one.poll(102.0) == ["a2", "b2"]
     assert not one.folder.changing
@@ -223,6 +222,22 @@ def test_files_that_never_stand_still(watched):
     assert watched.folder.error == ""
 
 
+def test_what_is_written_again_and_again_does_not_stand_still(watched):
+    """
+    A file that reads the same at every look, because it is half written each time, was touched in between and is not taken.
+    """
+    text = good("b")
+    half = text[: text.index("      duration")]
+    for turn in range(30):
+        watched.disk.write("a.yaml", text)
+        watched.disk.replace("a.yaml", half)
+        assert watched.poll(float(turn)) is None
+        assert watched.folder.changing
+    watched.disk.write("a.yaml", text)
+    watched.poll(30.0)
+    assert watched.poll(32.0) == ["b"]
+
+
 def test_a_restless_folder_that_ends_bad(watched):
     """
     When a restless folder rests with content that was refused before, the error is that of the content again.
@@ -284,7 +299,7 @@ def test_no_half_of_two_versions(tmp_path):
     enough.set()
     writer.join()
     assert read <= whole
-    assert len(read) > 10
+    assert len(read) > 3
 
 
 def test_versions_that_swap_back_and_forth(tmp_path):
