@@ -8,13 +8,17 @@ is worked out of them in ``fields``.
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
+
+import msgspec
 
 KNOWN_PHASES = frozenset({"Creating", "Pending", "Running", "Failed", "Completed", "Terminating", "Terminated", "Abnormal"})
 TERMINABLE_PHASES = frozenset({"Creating", "Pending", "Running"})
 WAITING_PHASES = frozenset({"Creating", "Pending"})
 LIVE_PHASES = TERMINABLE_PHASES | {"Terminating"}
+NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Missing(enum.Enum):
@@ -76,8 +80,7 @@ Value = str | int | Fraction
 Fact = Value | Growing | Missing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class JobKey:
+class JobKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, order=True):
     """
     The identity of a job.
     """
@@ -90,8 +93,7 @@ class JobKey:
         return f"{self.region}/{self.project_id}/{self.job_id}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One homogeneous part of a job; *cards_per_node* are accelerators (0 on CPU flavors), *source* says where the flavor's
     facts were read ("job" or "flavor table").
@@ -108,8 +110,7 @@ class Resource:
     source: str = "job"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One job as it was read at *read_at_ms* (service time).
 
@@ -131,7 +132,7 @@ class Job:
     engine: Text = ABSENT
     image: Text = ABSENT
     pool_id: Text = ABSENT
-    annotations: Mapping[str, str] | Missing = field(default_factory=dict)
+    annotations: Mapping[str, str] | Missing = NO_ANNOTATIONS
     create_time_ms: Whole = UNREADABLE
     start_time_ms: Whole = UNREADABLE
     duration_ms: Whole = UNREADABLE

@@ -4,7 +4,8 @@ What the guard remembers of a job between two readings: its run, its clock and w
 The memory is kept in the ledger, so that a restarted daemon and ``guard scan`` count the same runs.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from guard.core.facts import TERMINABLE_PHASES, WAITING_PHASES, Job, JobKey, Missing
 
@@ -12,8 +13,7 @@ SECONDS_BELOW = 10**11
 START_TOLERANCE_MS = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     The memory of one job.
 

@@ -6,7 +6,9 @@ named is absent or unreadable, as it is when the service leaves it out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from guard.core.clock import LONGEST_UNPROVEN_MS
 from guard.core.entries import items_of, text_of

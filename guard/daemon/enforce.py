@@ -6,10 +6,11 @@ finish. The reactions themselves are in ``core.protocol``; in here are the calls
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import structlog
+from msgspec.structs import replace
 
 from guard.core.decide import Decision
 from guard.core.facts import TERMINABLE_PHASES, Job

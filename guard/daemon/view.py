@@ -3,7 +3,9 @@ What the daemon knows now: policies in force, the memory of every job, and the n
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from guard.core.decide import Decision, decide
 from guard.core.facts import Inventory, Job, JobKey

@@ -6,6 +6,7 @@ layout is no error: what it said is read from the service again.
 """
 
 import json
+from collections.abc import Mapping
 
 import msgspec
 
@@ -128,7 +129,9 @@ def _resource(part: _Resource) -> Resource:
 
 
 def _coded(value: object) -> object:
-    return _CODES[value] if isinstance(value, Missing) else value
+    if isinstance(value, Missing):
+        return _CODES[value]
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _text(value: _Text) -> Text:

@@ -3,9 +3,10 @@ Reads the jobs of one target. Nothing in here can change one: the only mutating 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Job, Missing, Resource
 from guard.errors import Refused, TargetError

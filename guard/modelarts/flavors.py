@@ -5,7 +5,8 @@ The table is kept for an hour; a resource that is filled from it says so. Readin
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from guard.core.facts import ABSENT, UNREADABLE, Job, Missing, Resource
 from guard.errors import TargetError

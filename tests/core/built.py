@@ -2,7 +2,6 @@
 Jobs and policies as values, with as little said as a test needs.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +14,7 @@ from guard.core.policy import Act, All, Clause, Condition, Exemption, Mode, Patt
 from guard.core.price import PriceBook
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS
+from tests.changing import replace
 
 NOW = 1_750_000_000_000
 KEY = JobKey(region="cn-north-4", project_id="0" * 32, job_id="job-1")

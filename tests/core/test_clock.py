@@ -2,7 +2,6 @@
 The running time and the waiting time, out of clocks that do not agree.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from guard.core.clock import ClockRule, running_time, waiting_time
 from guard.core.facts import ABSENT, UNREADABLE, Growing, Job, Missing
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
+from tests.changing import replace
 
 SMALLER, DURATION, START_TIME = ClockRule.SMALLER, ClockRule.DURATION, ClockRule.START_TIME
 D, S = 5 * HOUR_MS, 6 * HOUR_MS

@@ -4,7 +4,6 @@ Compiled policies say of every job exactly what ``decide`` says.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -41,6 +40,7 @@ from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, Po
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
+from tests.changing import replace
 
 WAITS = Condition("phase", "in", ("Creating", "Pending"))
 

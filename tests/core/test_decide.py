@@ -2,7 +2,6 @@
 Verdicts on whole jobs, their deadlines, and the next moment at which they change.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -31,6 +30,7 @@ from guard.core.policy import Act, All, Condition, Mode, Not, PolicySet, Some
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
+from tests.changing import replace
 
 NO, UNKNOWN, YES = Verdict.NO_MATCH, Verdict.UNKNOWN, Verdict.MATCH
 LEARNER = replace(P100_NODES, node_count=1, role="learner")

@@ -2,7 +2,6 @@
 The facts of a job under the names that policies use.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +13,7 @@ from guard.core.fields import FIELDS, Facts, FieldType, Terms, cost_rate, facts_
 from guard.core.price import PriceBook
 from guard.core.sighting import observe
 from guard.core.spans import HOUR_MS
+from tests.changing import replace
 
 
 def of(job: Job, terms: Terms = TERMS, *, now_ms: int = NOW) -> tuple[Facts, ...]:

@@ -2,7 +2,6 @@
 Which terminations are ordered, which are held back, and why.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from guard.core.plan import Attempt, Finding, Hold, Plan, Standing, fingerprint,
 from guard.core.policy import Act, All, Condition, Mode
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
+from tests.changing import replace
 
 ENFORCED = policy(OVER_A_DAY)
 ANN = Condition("user", "eq", "ann")

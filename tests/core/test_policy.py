@@ -2,7 +2,6 @@
 The policy model: text, digest and meaning.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,6 +9,7 @@ from built import OVER_A_DAY, policy, regex
 
 from guard.core.policy import Act, All, Condition, Mode, Not, Some, conditions
 from guard.core.spans import DAY_MS, HOUR_MS
+from tests.changing import replace
 
 
 @pytest.mark.parametrize(

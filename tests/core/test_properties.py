@@ -3,7 +3,6 @@ What must hold for every policy and every job: nothing missing ever adds a termi
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +21,7 @@ from guard.core.policy import Act, All, Clause, Condition, Exemption, Mode, Not,
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import MINUTE_MS
 from guard.core.verdict import Verdict, some
+from tests.changing import replace
 
 EXAMPLES = settings(max_examples=100, deadline=None)
 TEXTS = ("a", "b", P100)

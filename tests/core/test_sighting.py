@@ -2,14 +2,13 @@
 What is remembered of a job from one reading to the next.
 """
 
-from dataclasses import replace
-
 import pytest
 from built import KEY, NOW, pending, running
 
 from guard.core.facts import ABSENT, UNREADABLE, Job
 from guard.core.sighting import Sighting, observe, usable_reading, usable_start
 from guard.core.spans import HOUR_MS, MINUTE_MS
+from tests.changing import replace
 
 START = NOW - HOUR_MS
 LATER = NOW + MINUTE_MS

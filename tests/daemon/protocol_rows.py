@@ -2,13 +2,14 @@
 The transitions of the kill protocol as data: what happens between two steps, and what must come of it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from daemon_stand import EXEMPT, NONE, OBSERVED, ONE_DAY
 
 from guard.core.records import Pause
 from guard.simulator import Fault
+from tests.changing import replace
 
 ANY_RUNNING = ONE_DAY.replace(", duration: {gt: 24h}", "")
 FIRST = """

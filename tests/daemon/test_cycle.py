@@ -3,7 +3,6 @@ Cycles over several jobs: what is recorded and counted, limits, and readings tha
 """
 
 import asyncio
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -14,6 +13,7 @@ from guard.core.limits import Limits
 from guard.core.records import Pause
 from guard.errors import NoAnswer
 from guard.simulator import Fault
+from tests.changing import replace
 
 MINUTE_MS = 60_000
 ANY_RUNNING = ONE_DAY.replace(", duration: {gt: 24h}", "")

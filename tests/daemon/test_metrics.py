@@ -3,7 +3,6 @@ The metrics: the names that dashboards rely on, label sets that exist from the s
 """
 
 import re
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -14,6 +13,7 @@ from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.daemon.metrics import HOLD_REASONS, Metrics
 from guard.simulator import Fault
+from tests.changing import replace
 
 NAMES = {
     "build_info version",

@@ -3,7 +3,6 @@ The parts of the daemon on their own: the policy folder, the deadline queue, the
 """
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -18,6 +17,7 @@ from guard.daemon.metrics import Metrics
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerUnusable, PolicyErrors
+from tests.changing import replace
 
 BAD = "policies: [{name: broken}]"
 

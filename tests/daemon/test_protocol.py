@@ -2,14 +2,13 @@
 The kill protocol of design section 5, driven from a walk over the simulator to the outcome on record.
 """
 
-from dataclasses import replace
-
 import pytest
 from daemon_stand import EXEMPT, HOUR_MS, OBSERVED, ONE_DAY, on_stand, running
 from protocol_rows import ANY_RUNNING, FIRST, ROWS, later, lease_lost, paused, refusing
 
 from guard.core.records import Pause
 from guard.errors import LedgerHeld
+from tests.changing import replace
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])

@@ -3,7 +3,6 @@ What a new process knows of the fleet before its first walk, and that it never a
 """
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from daemon_stand import EXEMPT, HOUR_MS, NOW, NOW_MS, ONE_DAY, on_stand, running
@@ -17,6 +16,7 @@ from guard.daemon.clocks import ScaledClock
 from guard.daemon.recall import AT_ONCE
 from guard.daemon.remembering import DRIFT_MS, REFRESH_MS, Mark, Remembering, mark
 from guard.simulator import Fault
+from tests.changing import replace
 
 MINUTES = 1 / 60
 

@@ -4,7 +4,6 @@ What a new process makes of the intents that an earlier one left, and that no de
 
 import asyncio
 import itertools
-from dataclasses import replace
 
 import pytest
 from daemon_stand import NOW_MS, ONE_DAY, Stand, on_stand, running
@@ -14,6 +13,7 @@ from guard.core.protocol import State
 from guard.core.records import Pause
 from guard.errors import LedgerUnusable
 from guard.simulator import Fault
+from tests.changing import replace
 
 STUCK = "policies: [{name: stuck, mode: enforce, match: {waiting: {gt: 6h}}}]"
 ANY_RUNNING = ONE_DAY.replace(", duration: {gt: 24h}", "")

@@ -2,7 +2,6 @@
 When a job is stopped: deadlines between walks, due moments, later attempts, and clocks that are set.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -13,6 +12,7 @@ from guard.core.limits import Limits
 from guard.core.records import Pause
 from guard.errors import LedgerUnusable
 from guard.simulator import Fault
+from tests.changing import replace
 
 MINUTE_MS = 60_000
 ANY_RUNNING = ONE_DAY.replace(", duration: {gt: 24h}", "")

@@ -10,7 +10,7 @@ asked only through ``decide``, anew at each moment, as a daemon that is woken th
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -26,6 +26,7 @@ from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, Po
 from guard.core.price import PriceBook
 from guard.core.sighting import Sighting, observe
 from guard.core.verdict import Verdict
+from tests.changing import replace
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -5,13 +5,14 @@
 import signal
 import subprocess
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 from e2e_stand import POLICY, Simulated, Site, daemon, no_secret, settles, until
 
 from guard.core.protocol import State
 from guard.simulator import Fault, changed
+from tests.changing import replace
 
 pytestmark = pytest.mark.server
 

@@ -4,7 +4,7 @@ Literal values that the tests of the ledger share, and clocks that are told the 
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from guard.core.records import Draft
 from guard.core.sighting import Sighting
 from guard.core.verdict import Verdict
 from guard.ledger import SqlLedger, open_ledger
+from tests.changing import replace
 
 T = TypeVar("T")
 

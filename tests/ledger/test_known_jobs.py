@@ -3,7 +3,6 @@ The jobs that the ledger knows: their facts exactly as they were, the live ones 
 """
 
 import asyncio
-from dataclasses import fields, replace
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from guard.core.records import Walk
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, open_ledger
 from guard.ledger.jobcodec import decode, encode
+from tests.changing import replace
 
 JOB = Job(
     key=KEY,
@@ -66,7 +66,7 @@ def said(value):
     A value with the type of everything in it, since 1 and true are equal.
     """
     if isinstance(value, Job | Resource):
-        return [said(getattr(value, one.name)) for one in fields(value)]
+        return [said(getattr(value, name)) for name in value.__struct_fields__]
     return (type(value), [said(one) for one in value]) if isinstance(value, tuple) else (type(value), value)
 
 

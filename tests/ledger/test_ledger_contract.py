@@ -2,7 +2,6 @@
 What the port ``Ledger`` promises, over every implementation.
 """
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +12,7 @@ from guard.core.plan import Attempt
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Intent, Pause, Quota, Tally
 from guard.errors import LedgerUnusable
+from tests.changing import replace
 
 HELD = Closing(outcome=Outcome.HELD_BACK, note="paused")
 REFUSED = Closing(outcome=Outcome.REFUSED, note="no right")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +16,7 @@ from guard.errors import LedgerHeld, LedgerUnusable
 from guard.ledger import SqlLease, open_ledger
 from guard.ledger.process import Process, is_dead, this_process
 from guard.ledger.tables import lease
+from tests.changing import replace
 
 # A process of another machine: nobody here can tell whether it lives.
 ELSEWHERE = Process(host="elsewhere", boot_id="b", pid_namespace="n", pid=7, start="1")

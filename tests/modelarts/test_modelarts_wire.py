@@ -3,7 +3,6 @@ Jobs as the service's documents show them, in every way in which those contradic
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from guard.modelarts.flavors import filled, lacks_detail, parse_flavors
 from guard.modelarts.readings import agreed, lawful_text, whole
 from guard.modelarts.wire import Origin, Unparsable, parse_answer, parse_item, parse_page
 from guard.modelarts.workspaces import Workspace, parse_workspaces
+from tests.changing import replace
 
 ORIGIN = Origin(target="lab", region="cn-north-4", project_id="p" * 32, read_at_ms=NOW_MS)
 PLAIN = Resource(
@@ -41,8 +41,8 @@ def read(value: object) -> Job:
 
 def facts(job: Job) -> dict[str, Any]:
     only = job.resources[0] if len(job.resources) == 1 else Resource()
-    names = (*Job.__dataclass_fields__, *Resource.__dataclass_fields__)
-    return {name: getattr(job, name, None) if name in Job.__dataclass_fields__ else getattr(only, name) for name in names}
+    names = (*Job.__struct_fields__, *Resource.__struct_fields__)
+    return {name: getattr(job, name, None) if name in Job.__struct_fields__ else getattr(only, name) for name in names}
 
 
 def test_a_plain_job():
