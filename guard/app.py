@@ -17,11 +17,12 @@ from guard import __version__
 from guard.core.fields import Terms
 from guard.core.policy import PolicySet
 from guard.daemon.clocks import RealClock
-from guard.daemon.cycle import Cycle, Rules
+from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.enforce import Confirmation, Enforcer
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
+from guard.daemon.planning import Rules
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.targets import Target
 from guard.daemon.view import View

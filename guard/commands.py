@@ -12,6 +12,7 @@ from guard import __version__
 from guard.app import Outside, Wired, connected, wired
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
+from guard.core.verdict import Verdict
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
 from guard.daemon.server import bind, serving
@@ -21,7 +22,7 @@ from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
 from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
-from guard.report import ScanReport, TargetRow, doubts, rows
+from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
 from guard.settings import Settings
 
 OK, BAD_INPUT, USAGE, NO_TARGET, NO_LEDGER = 0, 1, 2, 3, 4
@@ -98,7 +99,9 @@ async def scan(settings: Settings, outside: Outside, *, wait_s: float) -> tuple[
         intents = [*cycle.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())
         report.rows = rows(decisions, intents, cycle.held)
-        report.unknown, report.exempt_by_unknown = doubts(decisions)
+        verdicts = cycle.view.verdicts()
+        report.unknown = {name: count for (name, verdict), count in verdicts.items() if verdict is Verdict.UNKNOWN and count}
+        report.exempt_by_unknown = spared_by_unknown(decisions)
         if not settings.armed and any(row.action == "held back: disarmed" for row in report.rows):
             report.note = report.note or "nothing was terminated: the guard is disarmed (setting armed: false)"
     return report, NO_TARGET if all(one.error for one in report.targets) else OK
@@ -120,7 +123,7 @@ async def _walk(guard: Wired, name: str) -> TargetRow:
         return TargetRow(target=name, error=str(error))
     return TargetRow(
         target=name,
-        jobs=len(inventory.jobs),
+        jobs=inventory.jobs,
         complete=inventory.complete,
         doubt=inventory.doubt,
         unreadable=inventory.unreadable,

@@ -64,7 +64,7 @@ async def explain_job_id(settings: Settings, outside: Outside, job_id: str) -> E
             except JobGone as error:
                 unknown.append(f"{name}: {error}")
                 continue
-            seen = await _seen(settings, name, job)
+            seen = await _seen(settings, job)
             decision = decide(policies, job, seen, terms, now_ms=connection.client.now_ms())
             return explain_job(decision, policies, terms)
     try:
@@ -80,7 +80,7 @@ async def explain_job_id(settings: Settings, outside: Outside, job_id: str) -> E
     return explain_intent(intents[0])
 
 
-async def _seen(settings: Settings, target: str, job: Job) -> Sighting:
+async def _seen(settings: Settings, job: Job) -> Sighting:
     """
     Return the memory of a job with this reading; without a ledger it is the first.
     """
@@ -89,7 +89,7 @@ async def _seen(settings: Settings, target: str, job: Job) -> Sighting:
     except LedgerUnusable:
         return observe(None, job)
     try:
-        return observe((await ledger.sightings(target)).get(job.key), job)
+        return observe((await ledger.sightings([job.key])).get(job.key), job)
     finally:
         await ledger.aclose()
 

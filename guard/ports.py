@@ -128,15 +128,16 @@ class Ledger(Protocol):
     What a method wrote is durable when it returns.
     """
 
-    async def sightings(self, target: str | None = None) -> Mapping[JobKey, Sighting]:
+    async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """
-        Return what is remembered of the jobs of a target, or of all jobs.
+        Return what is remembered of these jobs.
         """
         ...
 
-    async def known(self, target: str) -> Sequence[tuple[Job, Sighting]]:
+    async def known(self, target: str, *, after: JobKey | None = None, limit: int = 2_000) -> Sequence[tuple[Job, Sighting]]:
         """
-        Return the jobs of a target whose facts are on record and that were live when they were last seen.
+        Return jobs of a target whose facts are on record and that were live when they were last seen, in the order of their
+        keys: the first ones *after* that key, at most *limit*.
         """
         ...
 
@@ -203,6 +204,12 @@ class Ledger(Protocol):
     async def open_intents(self) -> Sequence[Intent]:
         """
         Return the intents without an outcome, oldest first.
+        """
+        ...
+
+    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+        """
+        Return those of these jobs that have an intent without an outcome.
         """
         ...
 

@@ -103,17 +103,15 @@ def rows(decisions: Iterable[Decision], intents: Sequence[Intent], held: Mapping
     return [row for _, row in sorted(found, key=lambda one: (one[0], one[1].job, one[1].policy))]
 
 
-def doubts(decisions: Iterable[Decision]) -> tuple[dict[str, int], dict[str, int]]:
+def spared_by_unknown(decisions: Iterable[Decision]) -> dict[str, int]:
     """
-    Return how many jobs are UNKNOWN to each policy, and how many each exemption spares by UNKNOWN alone.
+    Return how many jobs that would be terminated each exemption spares by UNKNOWN alone.
     """
-    unknown: Counter[str] = Counter()
     spared: Counter[str] = Counter()
     for decision in decisions:
-        unknown.update(one.policy.name for one in decision.judgements if one.verdict is Verdict.UNKNOWN)
         if decision.terminating and all(one.verdict is Verdict.UNKNOWN for one in decision.spared):
             spared.update(one.exemption.name for one in decision.spared)
-    return dict(unknown), dict(spared)
+    return dict(spared)
 
 
 def intent_row(intent: Intent) -> dict[str, Any]:

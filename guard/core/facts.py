@@ -146,12 +146,12 @@ class Inventory:
     """
     What one walk read of a target.
 
-    *complete* only if every page of every workspace was read; *doubt* says why not. *unreadable* counts items without a
-    usable identity.
+    *complete* only if every page of every workspace was read; *doubt* says why not. *jobs* counts the live jobs,
+    *unreadable* items without a usable identity.
     """
 
     target: str
-    jobs: tuple[Job, ...]
+    jobs: int
     complete: bool
     unreadable: int = 0
     doubt: str = ""

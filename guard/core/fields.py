@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from guard.core.clock import ClockRule, running_time, waiting_time
-from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource
+from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource, Text
 from guard.core.price import PriceBook
 from guard.core.sighting import Sighting
 from guard.core.spans import HOUR_MS
@@ -210,16 +210,23 @@ def card_rate(resources: tuple[Resource, ...]) -> Fraction | Missing:
 
 def cost_rate(job: Job, prices: PriceBook | None) -> Fraction | Missing:
     """
+    Return the cost per hour of a job; unreadable without a price.
+    """
+    return rate_of(job.pool_id, job.resources, prices)
+
+
+def rate_of(pool_id: Text, resources: tuple[Resource, ...], prices: PriceBook | None) -> Fraction | Missing:
+    """
     Return the cost per hour: price x unit_num x node_count, over all resources; unreadable without a price.
 
     Jobs in a dedicated pool cost nothing extra, because the pool is billed whether they run or not.
     """
-    if prices is None or (isinstance(job.pool_id, Missing) and job.pool_id is UNREADABLE):
+    if prices is None or pool_id is UNREADABLE:
         return UNREADABLE
-    if not isinstance(job.pool_id, Missing):
+    if not isinstance(pool_id, Missing):
         return prices.pool_rate
     total = Fraction(0)
-    for resource in job.resources or (Resource(),):
+    for resource in resources or (Resource(),):
         code, units, nodes = resource.billing_code, resource.unit_num, resource.node_count
         if isinstance(code, Missing) or isinstance(units, Missing) or isinstance(nodes, Missing):
             return UNREADABLE

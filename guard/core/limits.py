@@ -4,7 +4,6 @@ How many terminations a sliding window allows, whatever the policies say.
 Limits exist for the day on which a policy is wrong: they turn a disaster into a handful of jobs.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -50,13 +49,6 @@ def allowance(limits: Limits | None, running: int) -> Allowance:
         return Allowance(total=None)
     total, name = min(bounds)
     return Allowance(total=total, limit=name)
-
-
-def running_jobs(inventories: Sequence[Inventory]) -> int:
-    """
-    Count the Running jobs of the newest complete inventories, one per target.
-    """
-    return sum(job.phase == "Running" for inventory in inventories for job in inventory.jobs)
 
 
 def is_stale(complete: Inventory | None, *, walk_every_ms: int, now_ms: int) -> bool:

@@ -9,36 +9,30 @@ from dataclasses import dataclass, field
 import structlog
 
 from guard.core.decide import Decision
-from guard.core.facts import Inventory, JobKey
-from guard.core.limits import Limits
-from guard.core.plan import Attempt, Finding, Plan, Standing, plan
+from guard.core.facts import Inventory, Job, JobKey
+from guard.core.plan import Attempt, Finding, Order, Plan
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
 from guard.daemon.leftovers import hold_back, within_limits
+from guard.daemon.planning import Planner, Rules
+from guard.daemon.reading import Reading
 from guard.daemon.recall import Recall
+from guard.daemon.remembering import BATCH, Remembering
 from guard.daemon.reported import Reported, beaten
-from guard.daemon.room import Room
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.errors import BadInput, LedgerUnusable, TargetError
 
+CHUNK = 500
+AT_ONCE = 100
+# A page that was read before the end of a job was recorded cannot come in later than this.
+STALE_AFTER_MS = 10 * 60_000
 LAST = frozenset({Outcome.CONFIRMED, Outcome.FINISHED_BY_ITSELF, Outcome.GONE})
 
 log = structlog.get_logger("guard")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """
-    The settings of a cycle: the limits, how often targets are walked, and since when the process is armed.
-    """
-
-    limits: Limits | None
-    walk_every_ms: int
-    armed_since_ms: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,15 +55,17 @@ class Cycle:
     ended: dict[JobKey, int] = field(default_factory=dict)
     broken: LedgerUnusable | None = None
     changed: bool = False
-    _recalled: bool = False
+    _walks: int = 0
     _orphans: set[int] = field(default_factory=set)
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     reported: Reported = field(init=False)
+    remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
 
     def __post_init__(self) -> None:
         self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
-        self.recall = Recall(view=self.view, gate=self.enforcer.gate)
+        self.remembering = Remembering(self.enforcer.ledger, self.view)
+        self.recall = Recall(view=self.view, gate=self.enforcer.gate, remembering=self.remembering)
 
     @property
     def held(self) -> Mapping[JobKey, Sequence[Finding]]:
@@ -78,27 +74,34 @@ class Cycle:
         """
         return self.reported.held
 
+    @property
+    def planner(self) -> Planner:
+        """
+        What plans by the rules that are in force now.
+        """
+        return Planner(targets=self.targets, view=self.view, gate=self.enforcer.gate, rules=self.rules)
+
     async def walk(self, target: Target) -> Inventory:
         """
         Read a target and act on what was read. Raises ``TargetError`` if it could not be read at all.
         """
-        ledger, metrics = self.enforcer.ledger, self.enforcer.metrics
-        await self._recall()
+        metrics = self.enforcer.metrics
+        self._walks += 1
+        walk = self._walks
+        reading = Reading(
+            source=target.source, taken=lambda jobs: self.take(target, jobs, walk=walk), acted=self._act_on_record
+        )
         try:
-            inventory = await target.source.walk()
+            inventory = await target.source.walk(reading.take)
         except (TargetError, BadInput) as error:
             metrics.scans.labels(target.name, "failed").inc()
             log.warning("scan.failed", target=target.name, error=str(error))
             raise
-        decisions = self.view.take(inventory, now_ms=target.source.now_ms())
-        await self.recall.keep(target, inventory, decisions)
-        made = await self.act(decisions)
+        await self.recall.close(target, inventory, walk=walk)
+        await reading.act()
         metrics.walked(inventory)
         metrics.reached(target.source)
-        watched = self.view.of(target.name)
-        metrics.disputed.labels(target.name).set(sum(bool(one.dispute) for one in watched))
-        metrics.spending(target.name, watched, self.view.terms.prices)
-        for limit, share in (await self._room().shares(ledger, target.source.now_ms())).items():
+        for limit, share in (await self.planner.room.shares(self.enforcer.ledger, target.source.now_ms())).items():
             metrics.limit_used.labels(limit).set(share)
         self.show()
         log.info(
@@ -106,47 +109,77 @@ class Cycle:
             target=target.name,
             complete=inventory.complete,
             doubt=inventory.doubt,
-            jobs=len(inventory.jobs),
+            jobs=inventory.jobs,
             unreadable=inventory.unreadable,
-            matches=sum(bool(one.matches) for one in decisions),
-            ordered=len(made.orders),
-            held=len(made.held),
+            matches=reading.matter,
+            ordered=reading.ordered,
+            held=reading.held,
             took_ms=inventory.finished_at_ms - inventory.started_at_ms,
         )
         return inventory
 
-    async def act(self, decisions: Sequence[Decision]) -> Plan:
+    async def take(self, target: Target, jobs: Sequence[Job], *, walk: int = 0) -> list[JobKey]:
         """
-        Plan and start what the decisions ask for; the kill protocol goes on by itself afterwards.
+        Take in what was read of a target's jobs; return those that may have to be acted on.
         """
-        keys = [one.key for one in decisions]
+        live = [one for one in jobs if one.read_at_ms > self.ended.get(one.key, -1)]
+        await self.remembering.recollect(live)
+        matter = self.view.take(live, now_ms=target.source.now_ms(), walk=walk)
+        for one in live:
+            self._expect(one.key)
+        if len(self.view.news) >= BATCH:
+            await self.remembering.write()
+        return matter
+
+    async def _act_on_record(self, keys: Sequence[JobKey]) -> Plan:
+        # An intent names the run of its job, which the ledger must know after a crash.
+        await self.remembering.write()
+        return await self.act(keys)
+
+    async def act(self, keys: Sequence[JobKey]) -> Plan:
+        """
+        Plan and start what the decisions on these jobs ask for; the kill protocol goes on by itself afterwards.
+        """
         async with self._planning:
             # While this waited for its turn or for the ledger, newer decisions may have been taken.
             newest = self._newest(keys)
-            made, attempts = await self._plan(newest)
+            made, attempts = await self.planner.plan(newest, driving=list(self.driving))
             waiting = self.reported.over_limit(keys) if made.orders else []
             if waiting:
                 # There is room: who was held back before comes first if the deadline is older.
                 for one in self._newest(waiting):
-                    self.view.look(one.job, now_ms=self.targets[one.job.target].source.now_ms())
+                    self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
                 newest = self._newest([*keys, *waiting])
-                made, attempts = await self._plan(newest)
-            late = []
-            for order in made.orders:
-                target = self.targets[order.decision.job.target]
-                drafted = draft(order, self.view.terms, attempts, credentials=target.source.credentials_tag())
-                quota = self._room().quota(order.decision.at_ms)
-                intent = await self.enforcer.ledger.open_intent(drafted, at_ms=order.decision.at_ms, quota=quota)
-                if intent is None:
-                    late.append(beaten(order))
-                    self.view.held.add(order.key)
-                else:
-                    self._drive(intent, target)
+                made, attempts = await self.planner.plan(newest, driving=list(self.driving))
+            late = await self._open(made, attempts)
             await self.reported.record(newest, [*made.held, *late, *made.notices])
             self.changed = True
         for key in keys:
             self._expect(key)
         return made
+
+    async def _open(self, made: Plan, attempts: Mapping[JobKey, Attempt]) -> list[Finding]:
+        """
+        Record the intents that a plan orders, together, and drive each from when it is on record; return what had no room.
+        """
+        late = []
+
+        async def one(order: Order) -> None:
+            target = self.targets[order.decision.job.target]
+            drafted = draft(order, self.view.terms, attempts, credentials=target.source.credentials_tag())
+            quota = self.planner.room.quota(order.decision.at_ms)
+            intent = await self.enforcer.ledger.open_intent(drafted, at_ms=order.decision.at_ms, quota=quota)
+            if intent is None:
+                late.append(beaten(order))
+                self.view.held.add(order.key)
+            else:
+                self._drive(intent, target)
+
+        for at in range(0, len(made.orders), AT_ONCE):
+            async with asyncio.TaskGroup() as group:
+                for order in made.orders[at : at + AT_ONCE]:
+                    group.create_task(one(order))
+        return late
 
     async def decide_due(self, target: Target) -> int | None:
         """
@@ -156,8 +189,11 @@ class Cycle:
         due = queue.take_due(now_ms)
         if due:
             try:
-                ready = await self.recall.read_due(target, due, queue, room=self._room())
-                await self.act(self.view.decide_again(ready, now_ms=target.source.now_ms()))
+                ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
+                matter = self.view.decide_again(ready, now_ms=target.source.now_ms())
+                for key in ready:
+                    self._expect(key)
+                await self.act(matter)
             except BaseException:
                 # Nothing is lost: what could not be acted on stays due.
                 for key in due:
@@ -170,12 +206,17 @@ class Cycle:
         Decide on every watched job again, because the policies, the gate or the prices have changed.
         """
         # All are decided before the first act, so that no act rests on what was in force before.
-        again = [
-            self.view.decide_again([one.key for one in self.view.of(name)], now_ms=target.source.now_ms())
-            for name, target in self.targets.items()
-        ]
-        for decisions in again:
-            await self.act(decisions)
+        matter: dict[str, list[JobKey]] = {}
+        for name, target in self.targets.items():
+            keys = self.view.keys_of(name)
+            for at in range(0, len(keys), CHUNK):
+                some = keys[at : at + CHUNK]
+                matter.setdefault(name, []).extend(self.view.decide_again(some, now_ms=target.source.now_ms()))
+                for key in some:
+                    self._expect(key)
+                await asyncio.sleep(0)
+        for some in matter.values():
+            await self.act(some)
         self.show()
 
     async def resume(self) -> int:
@@ -184,53 +225,47 @@ class Cycle:
 
         Return how many there were.
         """
-        await self._recall()
         async with self._planning:
             # One that ends while the ledger is read is not left.
             busy = set(self.driving)
             left = [one for one in await self.enforcer.ledger.open_intents() if one.draft.key not in busy]
-            for intent in await within_limits(left, self._room(), self.enforcer):
+            strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
+            self.view.remember(await self.enforcer.ledger.sightings(strange))
+            for intent in await within_limits(left, self.planner.room, self.enforcer):
                 await self._take_up(intent)
         return len(left)
 
     def show(self) -> None:
         """
-        Bring the gauges of decisions and holds up to date; costs a look at every watched job.
+        Bring the gauges of jobs, decisions and holds up to date.
         """
         self.changed = False
-        metrics, watched = self.enforcer.metrics, self.view.decisions
-        self.reported.keep(watched)
-        for key in [key for key in self.ended if key not in watched]:
+        metrics, view = self.enforcer.metrics, self.view
+        self.reported.keep(view.watched)
+        long_ago_ms = max(self.ended.values(), default=0) - STALE_AFTER_MS
+        for key in [key for key, at_ms in self.ended.items() if key not in view.watched and at_ms < long_ago_ms]:
             del self.ended[key]
-        metrics.held_back(self.view.policies, [one for several in self.held.values() for one in several])
-        metrics.decided(self.view.policies, list(watched.values()))
-
-    async def _recall(self) -> None:
-        """
-        Take over what the ledger remembers of jobs, once; without it a second run would look like the first.
-
-        Of all jobs, because a target may have got another name since.
-        """
-        if not self._recalled:
-            self.view.remember(await self.enforcer.ledger.sightings())
-            self._recalled = True
+        metrics.held_back(view.policies, [one for several in self.held.values() for one in several])
+        metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
+        for name in self.targets:
+            metrics.fleet(name, view.tally(name), view.terms.prices)
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """
         Return the newest decisions on jobs, without those that were not read here, or before their end was recorded.
         """
-        decisions = [self.view.decisions[key] for key in keys if key in self.view.decisions]
+        decisions = [decision for key in keys if (decision := self.view.newest(key)) is not None]
         read = [one for one in decisions if not self.recall.is_unread(one)]
         return [one for one in read if one.job.read_at_ms > self.ended.get(one.key, -1)]
 
     def _expect(self, key: JobKey) -> None:
-        decision = self.view.decisions.get(key)
-        if decision is not None:
-            self.deadlines[decision.job.target].put(key, self.recall.wake_ms(decision))
+        one = self.view.watched.get(key)
+        if one is not None:
+            self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
 
     async def _take_up(self, intent: Intent) -> None:
         key, enforcer = intent.draft.key, self.enforcer
-        watched = self.view.decisions.get(key)
+        watched = self.view.watched.get(key)
         # A target may have got another name since; whoever watches the job goes on with it.
         target = self.targets.get(intent.draft.target if watched is None else watched.job.target)
         named = {"intent": intent.number, "job": key.job_id, "target": intent.draft.target}
@@ -243,35 +278,6 @@ class Cycle:
             log.warning("termination.orphaned", **named, state=intent.state.value)
         if not intent.sent:
             await hold_back(intent, enforcer, note="the target is no longer configured")
-
-    async def _plan(self, decisions: Sequence[Decision]) -> tuple[Plan, Mapping[JobKey, Attempt]]:
-        if not any(one.matches or one.key in self.view.held for one in decisions):
-            return Plan(), {}
-        ledger, gate = self.enforcer.ledger, self.enforcer.gate
-        # Open intents before closed ones: one that ends while the ledger is read must be seen in one of the two at least.
-        busy = set(self.driving).union([one.draft.key for one in await ledger.open_intents()])
-        attempts = await ledger.attempts({one.key for one in decisions if one.matches})
-        now_ms, room = max(one.at_ms for one in decisions), self._room()
-        closed = room.stale()
-        for name in {one.job.target for one in decisions}:
-            hold = await gate.closed(self.targets[name])
-            if hold is not None:
-                closed[name] = hold
-        standing = Standing(
-            closed_targets=closed,
-            open_jobs=busy,
-            attempts=attempts,
-            since_ms={name: max(at, self.rules.armed_since_ms) for name, at in self.view.since_ms.items()},
-            released_ms=self.view.released_ms,
-            allowance=room.allowance(),
-            used=await room.used(ledger, now_ms),
-            credentials={name: one.source.credentials_tag() for name, one in self.targets.items()},
-        )
-        made = plan(decisions, standing, now_ms=now_ms)
-        held = {one.key for one in made.held if one.reason != "observe"}
-        if self.view.note_holds([one.key for one in decisions], held, now_ms=now_ms):
-            made = plan(decisions, standing, now_ms=now_ms)
-        return made, attempts
 
     def _drive(self, intent: Intent, target: Target) -> None:
         task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number}")
@@ -294,7 +300,3 @@ class Cycle:
         if isinstance(error, LedgerUnusable):
             self.broken = error
         log.error("termination.interrupted", job=key.job_id, error=str(error), kind=type(error).__name__)
-
-    def _room(self) -> Room:
-        rules = self.rules
-        return Room(limits=rules.limits, walk_every_ms=rules.walk_every_ms, targets=self.targets, view=self.view)

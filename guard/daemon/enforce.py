@@ -121,7 +121,7 @@ class Enforcer:
             return None if in_flight(intent) else stop
 
     async def _reread_once(self, intent: Intent, target: Target) -> Decision | Closing | None:
-        known = self.view.memory.get(intent.draft.key)
+        known = self.view.seen(intent.draft.key)
         try:
             job = await self._read(intent, target)
         except JobGone as error:
@@ -138,7 +138,7 @@ class Enforcer:
             return self._settled(intent, job, step)
         if step is Step.CONFIRM:
             return None
-        return self.view.judge(job, now_ms=target.source.now_ms())
+        return self.view.judge(job, now_ms=target.source.now_ms(), naming=intent.draft.policy)
 
     def _withdrawn(self, intent: Intent, target: Target, own: Decision) -> Closing | None:
         """
@@ -148,8 +148,9 @@ class Enforcer:
         step back a little; the decision does not.
         """
         now_ms = max(target.source.now_ms(), own.at_ms)
-        newest = self.view.look(own.job, now_ms=now_ms)
-        again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms)
+        named = intent.draft.policy
+        newest = self.view.look(own.job, now_ms=now_ms, naming=named)
+        again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms, naming=named)
         return objection(intent, newest) or objection(intent, again)
 
     async def _read(self, intent: Intent, target: Target) -> Job:

@@ -12,14 +12,15 @@ from fractions import Fraction
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core.decide import Decision
-from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Job, Missing, Resource
-from guard.core.fields import cards_of
+from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Missing, Resource, Text
+from guard.core.fields import cards_of, rate_of
 from guard.core.plan import Finding
 from guard.core.policy import PolicySet
 from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
+from guard.daemon.watched import Tally as FleetTally
 from guard.ports import JobSource
 
 PREFIX = "costguard"
@@ -72,10 +73,10 @@ class Metrics:
         self.scans = counter("scans", "Walks over a target.", "target", "outcome")
         self.scan_seconds = histogram("scan_duration_seconds", "Seconds that a walk took.", ["target"], SCAN_BUCKETS)
         self.walked_at = gauge("last_complete_walk_timestamp_seconds", "End of the last complete walk.", "target")
-        self.jobs = gauge("jobs", "Live jobs at the last walk.", "target", "phase")
-        self.cards = gauge("cards", "Accelerators of Running jobs at the last walk.", "target", "billing_code")
+        self.jobs = gauge("jobs", "Live jobs that are watched.", "target", "phase")
+        self.cards = gauge("cards", "Accelerators of Running jobs.", "target", "billing_code")
         self.unreadable = gauge("unreadable_jobs", "Items without a usable identity at the last walk.", "target")
-        self.users = gauge("users_seen", "Distinct users at the last walk.", "target")
+        self.users = gauge("users_seen", "Distinct users of the live jobs.", "target")
         self.offset = gauge("clock_offset_seconds", "Service time minus local time.", "target")
         self.disputed = gauge("clock_disputed_jobs", "Jobs whose clocks differ by over 2 minutes.", "target")
         self.verdicts = gauge("verdicts", "Jobs by verdict at the last decision.", "policy", "verdict")
@@ -184,17 +185,37 @@ class Metrics:
         if not inventory.complete:
             return
         self.walked_at.labels(target).set(inventory.finished_at_ms / 1000)
-        users = {job.user for job in inventory.jobs if not isinstance(job.user, Missing)}
-        self.users.labels(target).set(len(users))
-        phases = Count(_phase(job) for job in inventory.jobs)
-        self._show(self.jobs, target, {**dict.fromkeys(sorted(LIVE_PHASES), 0), **phases})
+
+    def fleet(self, target: str, tally: FleetTally, prices: PriceBook | None) -> None:
+        """
+        Show the watched jobs of a target, their accelerators, users, clocks, and what they cost per hour.
+        """
+        phases: Count[str] = Count(dict.fromkeys(sorted(LIVE_PHASES), 0))
         cards: Count[str] = Count()
-        for job in inventory.jobs:
-            for resource in job.resources if job.phase == "Running" else ():
-                count = cards_of(resource)
-                code = resource.billing_code
-                cards["unreadable" if isinstance(code, Missing) else code] += 0 if isinstance(count, Missing) else count
+        unpriced: Count[str] = Count()
+        rate = Fraction(0)
+        for (phase, pool, resources), count in tally.shapes.items():
+            phases[_phase(phase)] += count
+            if phase != "Running":
+                continue
+            for resource in resources:
+                each = cards_of(resource)
+                cards[_code(resource)] += 0 if isinstance(each, Missing) else each * count
+            cost = rate_of(pool, resources, prices)
+            if isinstance(cost, Missing):
+                unpriced.update({_code(one): count for one in resources or (Resource(),)})
+            else:
+                rate += cost * count
+        self._show(self.jobs, target, phases)
         self._show(self.cards, target, _capped(cards))
+        self.users.labels(target).set(sum(not isinstance(user, Missing) for user in tally.users))
+        self.disputed.labels(target).set(tally.disputed)
+        if prices is not None:
+            self.spend_rate.labels(target, prices.currency).set(float(rate))
+        self._unpriced[target] = unpriced
+        self.unpriced.clear()
+        for code, number in _capped(sum(self._unpriced.values(), Count())).items():
+            self.unpriced.labels(code).set(number)
 
     def _show(self, gauge: Gauge, target: str, values: Mapping[str, float]) -> None:
         """
@@ -206,11 +227,12 @@ class Metrics:
         for name, value in values.items():
             gauge.labels(target, name).set(value)
 
-    def decided(self, policies: PolicySet, decisions: Sequence[Decision]) -> None:
+    def decided(
+        self, policies: PolicySet, verdicts: Mapping[tuple[str, Verdict], int], decisions: Sequence[Decision]
+    ) -> None:
         """
-        Show the verdicts of the newest decisions on all jobs.
+        Show the verdicts on all jobs, and by the decisions on those that match what spares them.
         """
-        verdicts = Count((one.policy.name, one.verdict) for each in decisions for one in each.judgements)
         for policy in policies.policies:
             for verdict in Verdict:
                 self.verdicts.labels(policy.name, verdict.name).set(verdicts[policy.name, verdict])
@@ -231,25 +253,6 @@ class Metrics:
         for policy in policies.policies:
             for reason in HOLD_REASONS:
                 self.held.labels(policy.name, reason).set(counts[policy.name, reason])
-
-    def spending(self, target: str, decisions: Sequence[Decision], prices: PriceBook | None) -> None:
-        """
-        Show what the Running jobs of a target cost per hour, and of how many that is unknown.
-        """
-        running = [one for one in decisions if one.job.phase == "Running"]
-        if prices is not None:
-            rate = sum((Fraction(one.cost_per_hour) for one in running if one.cost_per_hour), Fraction(0))
-            self.spend_rate.labels(target, prices.currency).set(float(rate))
-        codes = Count(
-            "unreadable" if isinstance(one.billing_code, Missing) else one.billing_code
-            for each in running
-            if not each.cost_per_hour
-            for one in each.job.resources or (Resource(),)
-        )
-        self._unpriced[target] = codes
-        self.unpriced.clear()
-        for code, count in _capped(sum(self._unpriced.values(), Count())).items():
-            self.unpriced.labels(code).set(count)
 
     def accepted(self, intent: Intent) -> None:
         """
@@ -283,10 +286,14 @@ class Metrics:
             self.api_throttled.labels(operation).inc()
 
 
-def _phase(job: Job) -> str:
-    if isinstance(job.phase, Missing):
+def _phase(phase: Text) -> str:
+    if isinstance(phase, Missing):
         return "unreadable"
-    return job.phase if job.phase in KNOWN_PHASES else "other"
+    return phase if phase in KNOWN_PHASES else "other"
+
+
+def _code(resource: Resource) -> str:
+    return "unreadable" if isinstance(resource.billing_code, Missing) else resource.billing_code
 
 
 def _capped(counts: Count[str]) -> Mapping[str, float]:

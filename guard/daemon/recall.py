@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from guard.core.decide import Decision
-from guard.core.facts import Inventory, Job, JobKey
+from guard.core.facts import Inventory, JobKey
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.gate import Gate
 from guard.daemon.remembering import Remembering
@@ -32,16 +32,13 @@ log = structlog.get_logger("guard")
 @dataclass(slots=True, kw_only=True)
 class Recall:
     """
-    Which of the watched jobs are known from the ledger only: *unread* says when the ledger's reading of each was made.
+    Brings the fleet back from the ledger. *strangers* are jobs on record that do not belong to their target any more.
     """
 
     view: View
     gate: Gate
-    unread: dict[JobKey, int] = field(default_factory=dict)
-    remembering: Remembering = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.remembering = Remembering(self.gate.ledger)
+    remembering: Remembering
+    strangers: dict[str, list[JobKey]] = field(default_factory=dict)
 
     async def fill(self, target: Target, queue: Deadlines) -> int:
         """
@@ -49,60 +46,70 @@ class Recall:
 
         May run beside a walk: of two readings of a job the newer one counts.
         """
-        began = time.perf_counter()
-        known = await self._known(target)
-        new = [job for job in known if job.key not in self.view.decisions]
-        for at in range(0, len(new), CHUNK):
-            for job in new[at : at + CHUNK]:
-                self.unread[job.key] = job.read_at_ms
-                queue.put(job.key, self.wake_ms(self.view.look(job, now_ms=target.source.now_ms())))
-            await asyncio.sleep(0)
+        began, jobs, after = time.perf_counter(), 0, None
+        own = await self._is_own(target)
+        while known := await self.gate.ledger.known(target.name, after=after):
+            after = known[-1][0].key
+            if not own:
+                self.strangers.setdefault(target.name, []).extend(job.key for job, _ in known)
+                continue
+            for at in range(0, len(known), CHUNK):
+                new = self.view.recall(known[at : at + CHUNK], now_ms=target.source.now_ms())
+                for key in new:
+                    queue.put(key, self.wake_ms(key))
+                jobs += len(new)
+                await asyncio.sleep(0)
         took_ms = int((time.perf_counter() - began) * 1000)
-        log.info("fleet.recalled", target=target.name, jobs=len(new), deadlines=len(queue), took_ms=took_ms)
-        return len(new)
+        log.info("fleet.recalled", target=target.name, jobs=jobs, deadlines=len(queue), took_ms=took_ms)
+        return jobs
 
-    async def _known(self, target: Target) -> list[Job]:
+    async def _is_own(self, target: Target) -> bool:
         """
-        Take over what the ledger knows of a target, and return its jobs.
+        Tell whether what is on record of a target's jobs is still about it, and take over its newest complete walk.
 
-        Jobs that were known while something else belonged to the target are not its jobs, so they are left out.
+        Jobs that were known while something else belonged to the target are not its jobs.
         """
-        ledger = self.gate.ledger
-        known, walk = await ledger.known(target.name), await ledger.walked(target.name)
-        self.remembering.found(target.name, known)
+        walk = await self.gate.ledger.walked(target.name)
         if walk is None or walk.scope != target.source.scope():
-            return []
+            return False
         if target.name not in self.view.complete and walk.finished_ms <= target.source.now_ms() + AHEAD_MS:
             # The percentage rests on the newest complete inventory, whoever read it, as long as it is not stale.
             self.view.complete[target.name] = Inventory(
-                target=target.name, jobs=(), complete=True, started_at_ms=walk.started_ms, finished_at_ms=walk.finished_ms
+                target=target.name, jobs=0, complete=True, started_at_ms=walk.started_ms, finished_at_ms=walk.finished_ms
             )
             self.view.running[target.name] = walk.running
-        self.view.remember({job.key: seen for job, seen in known})
-        return [job for job, _ in known]
+        return True
 
     def is_unread(self, decision: Decision) -> bool:
         """
         Tell whether a decision rests on the ledger alone.
         """
-        return decision.job.read_at_ms <= self.unread.get(decision.key, -1)
+        one = self.view.watched.get(decision.key)
+        return one is not None and one.recalled and decision.job.read_at_ms <= one.job.read_at_ms
 
-    def wake_ms(self, decision: Decision) -> int | None:
+    def wake_ms(self, key: JobKey) -> int | None:
         """
         Return when a job has to be decided on again; one that is due and was not read by this process has to be at once.
         """
-        own = decision.terminating
-        if own is None or decision.spared or not self.is_unread(decision):
-            return decision.wake_ms
+        one = self.view.watched.get(key)
+        if one is None or not one.recalled:
+            return None if one is None else one.wake_ms
+        decision = self.view.decisions.get(key)
+        own = decision.terminating if decision is not None else None
+        if decision is None or own is None or decision.spared:
+            return one.wake_ms
         return decision.at_ms if own.deadline_ms is None else own.deadline_ms
 
-    async def keep(self, target: Target, inventory: Inventory, decisions: Sequence[Decision]) -> None:
+    async def close(self, target: Target, inventory: Inventory, *, walk: int) -> None:
         """
-        Record what a walk read, and let go of the jobs that were read since or are no longer watched.
+        Take in the end of a walk, and bring the ledger up to date with it.
         """
-        await self.remembering.keep(inventory, decisions, scope=target.source.scope())
-        left = [self.view.decisions[key] for key in self.unread if key in self.view.decisions]
-        self.unread = {one.key: self.unread[one.key] for one in left if self.is_unread(one)}
+        self.remembering.left.update({seen.key: seen for seen in self.view.close(inventory, walk=walk)})
+        await self.remembering.write()
+        if inventory.complete:
+            strangers = [key for key in self.strangers.pop(target.name, ()) if key not in self.view.watched]
+            await self.gate.ledger.lose(strangers)
+            await self.remembering.note(inventory, scope=target.source.scope())
 
     async def read_due(self, target: Target, due: Sequence[JobKey], queue: Deadlines, *, room: Room) -> list[JobKey]:
         """
@@ -110,13 +117,15 @@ class Recall:
 
         Only a few are read at once, oldest deadline first, and none that could not be terminated anyway.
         """
-        known = [key for key in due if key in self.view.decisions and self.is_unread(self.view.decisions[key])]
+        known = [key for key in due if key in self.view.watched and self.view.watched[key].recalled]
         ready = list(set(due).difference(known))
+        self.view.decide_again(known, now_ms=target.source.now_ms())
         wanted = []
-        for one in self.view.decide_again(known, now_ms=target.source.now_ms()):
-            queue.put(one.key, self.wake_ms(one))
-            if one.terminating is not None and not one.spared:
-                wanted.append(one.key)
+        for key in known:
+            queue.put(key, self.wake_ms(key))
+            decision = self.view.decisions.get(key)
+            if decision is not None and decision.terminating is not None and not decision.spared:
+                wanted.append(key)
         now_ms = target.source.now_ms()
         if wanted and await self._held(target, room, now_ms):
             for key in wanted:
@@ -142,7 +151,9 @@ class Recall:
         try:
             job = await target.source.read(key.job_id)
         except JobGone:
-            self.view.drop(key)
+            seen = self.view.drop(key)
+            if seen is not None:
+                self.remembering.left[key] = seen
             return False
         except (TargetError, BadInput) as error:
             log.warning("recalled.unread", target=target.name, job=key.job_id, error=str(error))

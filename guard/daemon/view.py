@@ -1,19 +1,26 @@
 """
-What the daemon knows now: policies in force, the memory of every job, and the newest decision on each.
+What the daemon knows now: policies in force, every watched job with its memory, and the decisions that matter.
+
+All jobs are ruled on by the compiled policies, which say what matches and when that changes. A whole decision with its
+reasons is made, and kept, only of jobs that a policy matches; whoever plans or acts works with that one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from guard.core.decide import Decision, decide
+from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.fields import Terms
-from guard.core.limits import running_jobs
 from guard.core.policy import PolicySet
+from guard.core.ruling import Ruling
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import MINUTE_MS
+from guard.core.verdict import Verdict
+from guard.daemon.verdicts import Rulebook, rulebook, verdict_counts
+from guard.daemon.watched import Tally, Watched, shape_of
 
 AHEAD_MS = 2 * MINUTE_MS
 
@@ -23,96 +30,169 @@ class View:
     """
     The state between cycles. It is rebuilt from the ledger and the targets after a restart.
 
-    *complete* is the newest complete inventory of each target, *running* how many of its jobs were Running. *since_ms* is
-    when each policy came into force here, by name; *released_ms* when the last hold on a job fell.
+    *memory* is of jobs that are not watched. *decisions* are the newest ones on the jobs that a policy matches. *news* are
+    the jobs whose record is behind. *complete* is the newest complete inventory of each target, *running* how many of its
+    jobs were Running. *since_ms* is when each policy came into force here, by name; *released_ms* when the last hold on a
+    job fell.
     """
 
     policies: PolicySet = field(default_factory=PolicySet)
     terms: Terms = field(default_factory=Terms)
+    watched: dict[JobKey, Watched] = field(default_factory=dict)
     memory: dict[JobKey, Sighting] = field(default_factory=dict)
     decisions: dict[JobKey, Decision] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    news: set[JobKey] = field(default_factory=set)
     complete: dict[str, Inventory] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     since_ms: dict[str, int] = field(default_factory=dict)
     held: set[JobKey] = field(default_factory=set)
     released_ms: dict[JobKey, int] = field(default_factory=dict)
+    _rules: Rulebook = field(init=False, repr=False)
+    _verdicts: Counter[tuple[int, int]] = field(default_factory=Counter, repr=False)
+
+    def __post_init__(self) -> None:
+        self._rules = rulebook(self.policies, self.terms)
 
     def remember(self, sightings: Mapping[JobKey, Sighting]) -> None:
         """
         Take over the ledger's memory of jobs that were not seen by this process yet.
         """
-        self.memory = {**sightings, **self.memory}
+        for key, seen in sightings.items():
+            if key not in self.watched:
+                self.memory.setdefault(key, seen)
 
-    def look(self, job: Job, *, now_ms: int) -> Decision:
+    def seen(self, key: JobKey) -> Sighting | None:
+        """
+        Return the memory of a job, watched or not.
+        """
+        one = self.watched.get(key)
+        return self.memory.get(key) if one is None else one.seen
+
+    def look(self, job: Job, *, now_ms: int, naming: str = "") -> Decision:
         """
         Take in a reading of a job and decide on it; of two readings the newer one counts.
-        """
-        last = self.decisions.get(job.key)
-        newest = last.job if last is not None and job.read_at_ms < last.job.read_at_ms <= now_ms + AHEAD_MS else job
-        decision = self.judge(newest, now_ms=now_ms)
-        self.memory[job.key] = decision.seen
-        self.decisions[job.key] = decision
-        return decision
 
-    def judge(self, job: Job, *, now_ms: int) -> Decision:
+        The decision holds the judgements that match, and that of the policy *naming*.
+        """
+        newest = self._newer(job, now_ms)
+        seen = self._observed(newest, now_ms)
+        ruling = self._rules.rule([(newest, seen)], now_ms=now_ms)[0]
+        self._put(newest, seen, ruling, now_ms)
+        return self._rules.decide(ruling, newest, seen, now_ms=now_ms, naming=naming)
+
+    def judge(self, job: Job, *, now_ms: int, naming: str = "") -> Decision:
         """
         Decide on exactly this reading of a job, without taking it in.
         """
-        seen = self.memory.get(job.key)
-        if seen is not None and seen.last_seen_ms > now_ms + AHEAD_MS:
-            # It was timed by a clock that was wrong, and would make every true reading look old.
-            seen = replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None)
-        return decide(self.policies, job, observe(seen, job), self.terms, now_ms=now_ms)
+        seen = self._observed(job, now_ms)
+        ruling = self._rules.rule([(job, seen)], now_ms=now_ms)[0]
+        return self._rules.decide(ruling, job, seen, now_ms=now_ms, naming=naming)
 
     def run_of(self, job: Job) -> int:
         """
         Return to which run of its job a reading belongs, without taking it in.
         """
-        return observe(self.memory.get(job.key), job).run
+        return observe(self.seen(job.key), job).run
 
-    def take(self, inventory: Inventory, *, now_ms: int) -> list[Decision]:
+    def take(self, jobs: Iterable[Job], *, now_ms: int, walk: int = 0) -> list[JobKey]:
         """
-        Take in a walk: decide on every job that it read. What a complete walk did not find is no longer watched.
+        Take in readings, of the walk of that number; return the jobs that may have to be acted on.
         """
-        decisions = [self.look(job, now_ms=now_ms) for job in inventory.jobs]
-        if inventory.complete:
-            self.complete[inventory.target] = inventory
-            self.running[inventory.target] = running_jobs([inventory])
-            found = {job.key for job in inventory.jobs}
-            for key, decision in list(self.decisions.items()):
-                unseen = decision.job.target == inventory.target and key not in found
-                if unseen and decision.job.read_at_ms <= inventory.started_at_ms:
-                    self.drop(key)
-        return decisions
+        pairs = [(one, self._observed(one, now_ms)) for one in (self._newer(job, now_ms) for job in jobs)]
+        matter = []
+        for (job, seen), ruling in zip(pairs, self._rules.rule(pairs, now_ms=now_ms), strict=True):
+            self._put(job, seen, ruling, now_ms, walk)
+            if ruling.matches or job.key in self.held:
+                matter.append(job.key)
+        return matter
 
-    def decide_again(self, keys: Iterable[JobKey], *, now_ms: int) -> list[Decision]:
+    def recall(self, known: Sequence[tuple[Job, Sighting]], *, now_ms: int) -> list[JobKey]:
         """
-        Decide on watched jobs again at *now_ms*, from the facts already read.
+        Watch jobs that the ledger knows, except those that are watched already; return those that are new.
         """
-        found = [self.decisions[key].job for key in keys if key in self.decisions]
-        return [self.look(job, now_ms=now_ms) for job in found]
+        new = [(job, seen) for job, seen in known if job.key not in self.watched]
+        self.remember({job.key: seen for job, seen in new})
+        self.take([job for job, _ in new], now_ms=now_ms)
+        for job, seen in new:
+            one = self.watched[job.key]
+            one.recalled = True
+            one.keep(seen)
+            self.news.discard(job.key)
+        return [job.key for job, _ in new]
 
-    def of(self, target: str) -> list[Decision]:
+    def decide_again(self, keys: Iterable[JobKey], *, now_ms: int) -> list[JobKey]:
         """
-        Return the newest decisions on the jobs of a target.
+        Decide on watched jobs again at *now_ms*, from the facts already read; return those that may have to be acted on.
         """
-        return [one for one in self.decisions.values() if one.job.target == target]
+        return self.take([self.watched[key].job for key in keys if key in self.watched], now_ms=now_ms)
 
     def forget(self, target: str, *, before_ms: int) -> None:
         """
-        Drop the memory of jobs that are no longer watched and were last seen before that moment.
+        Drop the memory of jobs that are not watched and were last seen before that moment.
         """
         for key, seen in list(self.memory.items()):
-            if seen.target == target and seen.last_seen_ms < before_ms and key not in self.decisions:
+            if seen.target == target and seen.last_seen_ms < before_ms:
                 del self.memory[key]
 
-    def drop(self, key: JobKey) -> None:
+    def newest(self, key: JobKey) -> Decision | None:
         """
-        Stop watching a job.
+        Return the newest decision on a watched job.
+        """
+        decision, one = self.decisions.get(key), self.watched.get(key)
+        if decision is not None or one is None:
+            return decision
+        return Decision(job=one.job, seen=one.seen, at_ms=one.at_ms, judgements=(), wake_ms=one.wake_ms)
+
+    def close(self, inventory: Inventory, *, walk: int) -> list[Sighting]:
+        """
+        Take in the end of the walk of that number; return the memory of those jobs that are no longer watched.
+
+        A complete walk proves that what it did not read, and nobody has read since it began, is not there any more.
+        """
+        if not inventory.complete:
+            return []
+        self.complete[inventory.target] = inventory
+        gone = [
+            key
+            for key, one in self.watched.items()
+            if one.job.target == inventory.target and one.walk != walk and one.job.read_at_ms <= inventory.started_at_ms
+        ]
+        left = [seen for key in gone if (seen := self.drop(key)) is not None]
+        self.running[inventory.target] = self.tally(inventory.target).running
+        return left
+
+    def keys_of(self, target: str) -> list[JobKey]:
+        """
+        Return the watched jobs of a target.
+        """
+        return [key for key, one in self.watched.items() if one.job.target == target]
+
+    def tally(self, target: str) -> Tally:
+        """
+        Return the sums over the watched jobs of a target.
+        """
+        return self.tallies.setdefault(target, Tally())
+
+    def verdicts(self) -> Counter[tuple[str, Verdict]]:
+        """
+        Count the watched jobs by policy and verdict.
+        """
+        return verdict_counts(self.policies, self._verdicts)
+
+    def drop(self, key: JobKey) -> Sighting | None:
+        """
+        Stop watching a job; return the memory of it.
         """
         self.decisions.pop(key, None)
         self.held.discard(key)
+        self.news.discard(key)
         self.released_ms.pop(key, None)
+        one = self.watched.pop(key, None)
+        if one is None:
+            return None
+        self._uncount(one)
+        return one.seen
 
     def note_holds(self, keys: Iterable[JobKey], held: set[JobKey], *, now_ms: int) -> bool:
         """
@@ -127,6 +207,8 @@ class View:
     def take_policies(self, policies: PolicySet, *, now_ms: int) -> None:
         """
         Put a new set of policies in force; an unchanged policy keeps the moment since which it is.
+
+        What was decided by the set before counts no more; every job is to be decided on again.
         """
         before = {one.name: one.digest for one in self.policies.policies}
         self.since_ms = {
@@ -134,3 +216,58 @@ class View:
             for one in policies.policies
         }
         self.policies = policies
+        self._rules = rulebook(policies, self.terms)
+        self.decisions.clear()
+        self._verdicts.clear()
+        for one in self.watched.values():
+            one.matches = one.unknown = 0
+        self._verdicts[0, 0] = len(self.watched)
+
+    def _newer(self, job: Job, now_ms: int) -> Job:
+        last = self.watched.get(job.key)
+        return last.job if last is not None and job.read_at_ms < last.job.read_at_ms <= now_ms + AHEAD_MS else job
+
+    def _observed(self, job: Job, now_ms: int) -> Sighting:
+        seen = self.seen(job.key)
+        if seen is not None and seen.last_seen_ms > now_ms + AHEAD_MS:
+            # It was timed by a clock that was wrong, and would make every true reading look old.
+            seen = replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None)
+        return observe(seen, job)
+
+    def _put(self, job: Job, seen: Sighting, ruling: Ruling, now_ms: int, walk: int = 0) -> None:
+        key, one = job.key, self.watched.get(job.key)
+        if one is None:
+            one = Watched(job, seen, ruling.matches, ruling.unknown, None, now_ms, disputed=ruling.disputed)
+            self.watched[key] = one
+            self.memory.pop(key, None)
+            self.news.add(key)
+            self._count(one)
+        else:
+            if key not in self.news and not one.is_told_by_record(job, seen):
+                self.news.add(key)
+            before = (one.matches, one.unknown, one.disputed, one.job.target, one.job.user)
+            after = (ruling.matches, ruling.unknown, ruling.disputed, job.target, job.user)
+            counted = before == after and one.shape == shape_of(job)
+            if not counted:
+                self._uncount(one)
+            one.recalled = one.recalled and job is one.job
+            one.job, one.seen, one.at_ms = job, seen, now_ms
+            one.matches, one.unknown, one.disputed = ruling.matches, ruling.unknown, ruling.disputed
+            if not counted:
+                self._count(one)
+        one.wake_ms = ruling.wake_ms
+        one.walk = walk or one.walk
+        if ruling.matches:
+            self.decisions[key] = self._rules.decide(ruling, job, seen, now_ms=now_ms)
+        else:
+            self.decisions.pop(key, None)
+
+    def _count(self, one: Watched) -> None:
+        self.tally(one.job.target).add(one)
+        self._verdicts[one.matches, one.unknown] += 1
+
+    def _uncount(self, one: Watched) -> None:
+        self.tally(one.job.target).remove(one)
+        self._verdicts[one.matches, one.unknown] -= 1
+        if not self._verdicts[one.matches, one.unknown]:
+            del self._verdicts[one.matches, one.unknown]

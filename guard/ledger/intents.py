@@ -99,6 +99,18 @@ def open_ones(connection: sa.Connection) -> list[Intent]:
     return [intent_of(row) for row in rows]
 
 
+def busy(connection: sa.Connection, keys: Collection[JobKey]) -> set[JobKey]:
+    """
+    Return those of these jobs that have an open intent.
+    """
+    job, wanted, found = (intents.c.region, intents.c.project_id, intents.c.job_id), sorted(keys), set()
+    for start in range(0, len(wanted), AT_ONCE):
+        ids = {key.job_id for key in wanted[start : start + AT_ONCE]}
+        rows = connection.execute(sa.select(*job).where(_IS_OPEN, intents.c.job_id.in_(ids))).mappings()
+        found |= {key_of(row) for row in rows}
+    return found.intersection(keys)
+
+
 def newest(connection: sa.Connection, *, job_id: str | None, limit: int) -> list[Intent]:
     """
     Return the newest intents, of one job id if it is given.

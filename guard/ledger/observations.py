@@ -4,7 +4,7 @@ The SQL of what was seen rather than done: the memory of jobs and their facts, w
 Every function works in the transaction of its caller.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -30,30 +30,41 @@ from guard.ledger.tables import findings, pause, sightings, walks
 
 _KEY = ("region", "project_id", "job_id")
 _ONCE = (*_KEY, "run", "policy", "reason")
+_PLACE = sa.tuple_(*(sightings.c[name] for name in _KEY))
+KEYS_AT_ONCE = 200
 _MEMORY = tuple(column for column in sightings.c if column.name != "facts")
 
 
-def sightings_of(connection: sa.Connection, target: str | None) -> dict[JobKey, Sighting]:
+def sightings_of(connection: sa.Connection, keys: Collection[JobKey]) -> dict[JobKey, Sighting]:
     """
-    Return the memory of a target's jobs, or of all jobs.
+    Return the memory of these jobs.
     """
-    wanted = sa.select(*_MEMORY)
-    rows = connection.execute(wanted if target is None else wanted.where(sightings.c.target == target)).mappings()
-    return {key_of(row): sighting_of(row) for row in rows}
+    found = {}
+    wanted = [tuple(key_columns(key).values()) for key in keys]
+    for at in range(0, len(wanted), KEYS_AT_ONCE):
+        these = sa.select(*_MEMORY).where(_PLACE.in_(wanted[at : at + KEYS_AT_ONCE]))
+        found.update({key_of(row): sighting_of(row) for row in connection.execute(these).mappings()})
+    return found
 
 
-def known(connection: sa.Connection, target: str) -> list[tuple[Job, Sighting]]:
+def known(connection: sa.Connection, target: str, *, after: JobKey | None, limit: int) -> list[tuple[Job, Sighting]]:
     """
-    Return the live jobs of a target whose facts are on record, with the memory of each.
+    Return live jobs of a target whose facts are on record, with the memory of each: the first ones after a key.
     """
     live = sa.and_(sightings.c.target == target, sightings.c.facts.is_not(None), sightings.c.phase.in_(LIVE_PHASES))
-    rows = connection.execute(sa.select(sightings).where(live)).mappings()
-    found = []
-    for row in rows:
-        seen = sighting_of(row)
-        job = decode(row["facts"], key=seen.key, target=seen.target)
-        if job is not None:
-            found.append((job, seen))
+    wanted = sa.select(sightings).order_by(*(sightings.c[name] for name in _KEY)).limit(limit)
+    found: list[tuple[Job, Sighting]] = []
+    while not found:
+        where = live if after is None else sa.and_(live, sa.tuple_(*map(sa.literal, key_columns(after).values())) < _PLACE)
+        rows = connection.execute(wanted.where(where)).mappings().all()
+        for row in rows:
+            seen = sighting_of(row)
+            job = decode(row["facts"], key=seen.key, target=seen.target)
+            if job is not None:
+                found.append((job, seen))
+        if len(rows) < limit:
+            break
+        after = key_of(rows[-1])
     return found
 
 

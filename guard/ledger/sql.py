@@ -115,17 +115,18 @@ class SqlLedger:
             async with self._engine.connect() as connection:
                 return await connection.run_sync(work)
 
-    async def sightings(self, target: str | None = None) -> Mapping[JobKey, Sighting]:
+    async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """
-        Return what is remembered of the jobs of a target, or of all jobs.
+        Return what is remembered of these jobs.
         """
-        return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, target))
+        return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, keys))
 
-    async def known(self, target: str) -> Sequence[tuple[Job, Sighting]]:
+    async def known(self, target: str, *, after: JobKey | None = None, limit: int = 2_000) -> Sequence[tuple[Job, Sighting]]:
         """
-        Return the jobs of a target whose facts are on record and that were live when they were last seen.
+        Return jobs of a target whose facts are on record and that were live when they were last seen, in the order of their
+        keys: the first ones *after* that key, at most *limit*.
         """
-        return await self.read("give the known jobs", lambda at: observations.known(at, target))
+        return await self.read("give the known jobs", lambda at: observations.known(at, target, after=after, limit=limit))
 
     async def remember(self, sightings: Sequence[Sighting], *, facts: Mapping[JobKey, Job] = NO_FACTS) -> None:
         """
@@ -195,6 +196,12 @@ class SqlLedger:
         Return the intents without an outcome, oldest first.
         """
         return await self.read("give the open intents", intents.open_ones)
+
+    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+        """
+        Return those of these jobs that have an intent without an outcome.
+        """
+        return await self.read("give the open intents", lambda at: intents.busy(at, keys))
 
     async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
         """

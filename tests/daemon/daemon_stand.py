@@ -12,11 +12,12 @@ from daemon_hooks import HookedLedger, HookedTransport, Hooks
 from guard.core.fields import Terms
 from guard.core.load import load
 from guard.core.policy import PolicySet
-from guard.daemon.cycle import Cycle, Rules
+from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.enforce import Confirmation, Enforcer
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
+from guard.daemon.planning import Rules
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.ledger.sql import open_ledger
