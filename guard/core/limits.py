@@ -4,11 +4,11 @@ How many terminations a sliding window allows, whatever the policies say.
 Limits exist for the day on which a policy is wrong: they turn a disaster into a handful of jobs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from guard.core.facts import Inventory
+from guard.core.facts import Inventory, Job
 from guard.core.spans import HOUR_MS
 
 ALWAYS_ALLOWED = 3
@@ -52,11 +52,11 @@ def allowance(limits: Limits | None, running: int) -> Allowance:
     return Allowance(total=total, limit=name)
 
 
-def running_jobs(inventories: Sequence[Inventory]) -> int:
+def running_jobs(jobs: Iterable[Job]) -> int:
     """
-    Count the Running jobs of the newest complete inventories, one per target.
+    Count the Running jobs among those that complete inventories met.
     """
-    return sum(job.phase == "Running" for inventory in inventories for job in inventory.jobs)
+    return sum(job.phase == "Running" for job in jobs)
 
 
 def is_stale(complete: Inventory | None, *, walk_every_ms: int, now_ms: int) -> bool:
