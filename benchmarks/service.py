@@ -58,6 +58,9 @@ class Frozen:
         body = b""
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                # A walk that has read the list to its end drops what it asked for ahead.
+                return
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break

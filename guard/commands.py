@@ -10,6 +10,7 @@ import structlog
 
 from guard import __version__
 from guard.app import Outside, Wired, connected, wired
+from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
@@ -138,22 +139,21 @@ async def check(settings: Settings, outside: Outside) -> tuple[list[tuple[str, s
     failed = 0
     async with connected(settings, outside, Metrics(version=__version__)) as clients:
         for name, connection in clients.items():
-            client = connection.client
+            client, users = connection.client, _Users()
             try:
-                inventory = await client.walk()
+                inventory = await client.walk(users.take)
             except (TargetError, BadInput) as error:
                 failed += 1
                 found.append((name, "jobs", f"FAILED: {error}"))
                 continue
             hold = clock_hold(Target(name=name, source=client))
-            users = {job.user for job in inventory.jobs if isinstance(job.user, str)}
-            warning = "" if len(users) > 1 else " (WARNING: the account may see only its own jobs)"
+            warning = "" if len(users.names) > 1 else " (WARNING: the account may see only its own jobs)"
             state = "complete" if inventory.complete else f"INCOMPLETE: {inventory.doubt}"
             found += [
                 (name, "credentials", "accepted"),
                 (name, "clock", f"offset {client.offset_s() or 0.0:+.1f} s" if hold is None else f"FAILED: {hold.text}"),
-                (name, "jobs", f"{len(inventory.jobs)} live, {inventory.unreadable} unreadable; inventory {state}"),
-                (name, "users", f"{len(users)} distinct{warning}"),
+                (name, "jobs", f"{inventory.jobs} live, {inventory.unreadable} unreadable; inventory {state}"),
+                (name, "users", f"{len(users.names)} distinct{warning}"),
             ]
             for what, read in (("workspaces", client.workspaces), ("flavors", client.flavors)):
                 try:
@@ -161,6 +161,18 @@ async def check(settings: Settings, outside: Outside) -> tuple[list[tuple[str, s
                 except TargetError as error:
                     found.append((name, what, f"FAILED: {error}"))
     return found, NO_TARGET if failed == len(settings.targets) else OK
+
+
+class _Users:
+    """
+    Whose jobs a walk meets.
+    """
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    async def take(self, jobs: Sequence[Job]) -> None:
+        self.names.update(job.user for job in jobs if isinstance(job.user, str))
 
 
 async def set_pause(settings: Settings, pause: Pause | None) -> str:

@@ -4,7 +4,7 @@ The small protocols between the cycle and the world.
 Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
@@ -14,6 +14,11 @@ from guard.core.plan import Attempt, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
+
+# Gets the jobs of one window of a list.
+Take = Callable[[Sequence[Job]], Awaitable[None]]
+# Gets how many jobs were read, those that overlap included, and of about how many, if that can be guessed.
+Progress = Callable[[int, int | None], None]
 
 NO_FACTS: Mapping[JobKey, Job] = MappingProxyType({})
 
@@ -66,9 +71,29 @@ class JobSource(Protocol):
         """
         ...
 
-    async def walk(self) -> Inventory:
+    async def walk(self, take: Take, *, progress: Progress | None = None) -> Inventory:
         """
-        Read every live job of the target.
+        Read every live job of the target, and those of unknown phase.
+
+        *take* gets the jobs of each window as soon as it is read, one window after another and never two at once; the same
+        job may come more than once, and a later call may bring an older reading of it (``Job.read_at_ms`` tells). It also
+        gets the jobs of a walk that turns out incomplete or fails. An error that it raises ends the walk.
+        """
+        ...
+
+    async def look(self, take: Take, known: Callable[[JobKey], bool]) -> int:
+        """
+        Read the newest live jobs until a window of a list brings only known ones; return the number of list calls.
+
+        It proves nothing about absence. It raises only if no part of the target could be read.
+        """
+        ...
+
+    async def look_waiting(self, take: Take) -> int:
+        """
+        Read the jobs that are Creating or Pending; return the number of list calls.
+
+        It proves nothing about absence. It raises only if no part of the target could be read.
         """
         ...
 

@@ -144,10 +144,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """
-    What one walk read of a target.
+    What one walk read of a target; the jobs themselves went to whoever took them while it read.
 
-    *complete* only if every page of every workspace was read; *doubt* says why not. *jobs* counts the live jobs,
-    *unreadable* items without a usable identity.
+    *complete* only if every page of every workspace was read; *doubt* says why not. *jobs* counts the live ones, each once
+    as far as is known, *unreadable* the items without a usable identity.
     """
 
     target: str

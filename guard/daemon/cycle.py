@@ -176,9 +176,11 @@ class Cycle:
                 self._drive(intent, target)
 
         for at in range(0, len(made.orders), AT_ONCE):
-            async with asyncio.TaskGroup() as group:
-                for order in made.orders[at : at + AT_ONCE]:
-                    group.create_task(one(order))
+            # All come to their end before a failure is told, so that none goes on unseen.
+            ends = await asyncio.gather(*map(one, made.orders[at : at + AT_ONCE]), return_exceptions=True)
+            for error in ends:
+                if error is not None:
+                    raise error
         return late
 
     async def decide_due(self, target: Target) -> int | None:

@@ -2,24 +2,20 @@
 Reads the jobs of one target. Nothing in here can change one: the only mutating call lives in ``terminator``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-from msgspec.structs import replace
-
-from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Job, Missing, Resource
-from guard.errors import Refused, TargetError
-from guard.modelarts.answers import FILTER_REFUSED
-from guard.modelarts.flavors import FlavorTable, Table, filled, lacks_detail, parse_flavors
-from guard.modelarts.paging import Limits, Meaning, Walked, walk
+from guard.core.facts import Inventory, Job, JobKey
+from guard.errors import TargetError
+from guard.modelarts.descriptions import Budget, Descriptions
+from guard.modelarts.flavors import FlavorTable, Table, parse_flavors
+from guard.modelarts.lists import JobLists
+from guard.modelarts.paging import Limits, walk
 from guard.modelarts.service import Ask, Service, job_path, project_path, unexpected
-from guard.modelarts.wire import Origin, parse_answer, parse_page
+from guard.modelarts.wire import Origin, parse_answer
 from guard.modelarts.workspaces import Workspace, parse_workspaces
+from guard.ports import Progress, Take
 
-PHASES = ["Creating", "Pending", "Running", "Terminating"]
-ENDED_PHASES = KNOWN_PHASES - LIVE_PHASES
-MAX_LOOKUPS = 50
 WORKSPACE_WINDOW = 100
 
 
@@ -43,11 +39,10 @@ class ModelArtsClient:
     def __init__(self, target: Target, service: Service, *, limits: Limits | None = None) -> None:
         self._target = target
         self._service = service
-        self._limits = limits or Limits()
-        self._meaning: Meaning | None = None
+        self._lists = JobLists(service, self._origin, limits or Limits())
         self._workspaces: tuple[str, ...] = ()
-        self._looked_up: dict[str, tuple[Resource, ...]] = {}
-        self._table = FlavorTable(self.flavors, service.clock.monotonic)
+        self._descriptions = Descriptions(self._show, FlavorTable(self.flavors, service.clock.monotonic))
+        self._last_walk: int | None = None
 
     @property
     def target(self) -> str:
@@ -63,34 +58,35 @@ class ModelArtsClient:
         place = self._target
         return "/".join([place.region, place.project_id, ",".join(sorted(place.workspaces)) or "all"])
 
-    async def walk(self) -> Inventory:
+    async def walk(self, take: Take, *, progress: Progress | None = None) -> Inventory:
         """
-        Read every live job of every workspace.
+        Read every live job of every workspace; *take* gets those of each window, as ``JobSource`` says.
 
         A workspace that cannot be read makes the inventory incomplete; if none can, the first error is raised.
         """
         started = self._service.clock.monotonic()
         workspaces, doubt = await self._to_walk()
         doubts = [doubt] if doubt else []
-        jobs: dict[str, Job] = {}
-        unreadable, failures = 0, []
+        jobs, unreadable, failures = 0, 0, []
+        reading = _Reading(take, self._descriptions, self._descriptions.begin_walk(), progress, self._last_walk)
         for workspace in workspaces:
             try:
-                walked = await self._walk_workspace(workspace)
+                walked = await self._lists.walk(workspace, reading.take)
             except TargetError as error:
                 failures.append(error)
                 doubts.append(f"workspace {workspace!r}: {error}")
                 continue
-            jobs |= walked.found
+            jobs += walked.jobs
             unreadable += walked.junk
             if walked.doubt:
                 doubts.append(f"workspace {workspace!r}: {walked.doubt}")
         if len(failures) == len(workspaces):
             raise failures[0]
-        live = [job for job in jobs.values() if isinstance(job.phase, Missing) or job.phase not in ENDED_PHASES]
+        self._descriptions.end_walk()
+        self._last_walk = jobs
         return Inventory(
             target=self.target,
-            jobs=await self._described(live),
+            jobs=jobs,
             complete=not doubts,
             unreadable=unreadable,
             doubt="; ".join(doubts),
@@ -99,11 +95,35 @@ class ModelArtsClient:
             finished_at_ms=self.now_ms(),
         )
 
+    async def look(self, take: Take, known: Callable[[JobKey], bool]) -> int:
+        """
+        Read the newest live jobs of every workspace until a window brings only known ones; return the number of list calls.
+
+        New jobs that ended again count as nothing new. What is missed here is found by the next walk.
+        """
+
+        async def until_known(jobs: Sequence[Job], reading: "_Reading") -> bool:
+            news = any(not known(job.key) for job in jobs)
+            await reading.take(jobs)
+            return not news
+
+        return await self._looked(take, self._lists.newest, until_known)
+
+    async def look_waiting(self, take: Take) -> int:
+        """
+        Read the jobs of every workspace that are Creating or Pending; return the number of list calls.
+        """
+
+        async def all_of_them(jobs: Sequence[Job], reading: "_Reading") -> bool:
+            return await reading.take(jobs)
+
+        return await self._looked(take, self._lists.waiting, all_of_them)
+
     async def read(self, job_id: str) -> Job:
         """
         Read one job, with the flavor table's help if it lacks its flavor.
         """
-        return await self._filled(await self._show(job_id))
+        return await self._descriptions.filled(await self._show(job_id))
 
     async def workspaces(self) -> tuple[Workspace, ...]:
         """
@@ -116,10 +136,16 @@ class ModelArtsClient:
             ask = Ask(operation="workspaces", method="GET", path=path, wanted="list of workspaces", params=params)
             return [(each.id, each) for each in await self._service.read(ask, parse_workspaces)]
 
-        walked = await walk(fetch, Limits(window=WORKSPACE_WINDOW))
+        found: dict[str, Workspace] = {}
+
+        async def take(workspaces: Sequence[Workspace]) -> bool:
+            found.update((each.id, each) for each in workspaces)
+            return False
+
+        walked = await walk(fetch, take, Limits(window=WORKSPACE_WINDOW, ahead=1))
         if walked.doubt:
             raise unexpected("list of workspaces", walked.doubt)
-        return tuple(walked.found.values())
+        return tuple(found.values())
 
     async def flavors(self) -> Table:
         """
@@ -173,31 +199,24 @@ class ModelArtsClient:
         self._workspaces = tuple(dict.fromkeys(("0", *listed)))
         return self._workspaces, ""
 
-    async def _walk_workspace(self, workspace: str) -> Walked[Job]:
-        try:
-            return await self._walk_list(workspace, filtered=True)
-        except Refused as error:
-            if error.status != 400 or error.code not in FILTER_REFUSED:
-                raise
-        return await self._walk_list(workspace, filtered=False)
-
-    async def _walk_list(self, workspace: str, *, filtered: bool) -> Walked[Job]:
-        path = project_path("v2", self._service.project_id, "training-job-searches")
-        wanted = f"jobs of workspace {workspace!r}"
-        fixed: dict[str, object] = {"sort_by": "create_time", "order": "asc", "workspace_id": workspace}
-        if filtered:
-            fixed["filters"] = [{"key": "phase", "operator": "in", "value": PHASES}]
-
-        async def fetch(offset: int, limit: int) -> Sequence[tuple[str | None, Job | None]]:
-            body = msgspec.json.encode({"offset": offset, "limit": limit, **fixed})
-            ask = Ask(operation="list", method="POST", path=path, wanted=wanted, content=body)
-            jobs = await self._service.read(ask, lambda content: parse_page(content, self._origin()))
-            return [(None if job is None else job.key.job_id, job) for job in jobs]
-
-        walked = await walk(fetch, self._limits, meaning=self._meaning)
-        self._meaning = walked.meaning or self._meaning
-        found = {job_id: job for job_id, job in walked.found.items() if job is not None}
-        return Walked(found=found, junk=walked.junk, doubt=walked.doubt)
+    async def _looked(
+        self,
+        take: Take,
+        look: Callable[[str, Callable[[Sequence[Job]], Awaitable[bool]]], Awaitable[int]],
+        each: Callable[[Sequence[Job], "_Reading"], Awaitable[bool]],
+    ) -> int:
+        workspaces = self._workspaces or (await self._to_walk())[0]
+        reading = _Reading(take, self._descriptions, Budget())
+        calls, failures = 0, []
+        for workspace in workspaces:
+            try:
+                calls += await look(workspace, lambda jobs: each(jobs, reading))
+            except TargetError as error:
+                failures.append(error)
+                calls += 1
+        if len(failures) == len(workspaces):
+            raise failures[0]
+        return calls
 
     async def _show(self, job_id: str) -> Job:
         path = job_path(self._service.project_id, job_id)
@@ -210,30 +229,6 @@ class ModelArtsClient:
             raise unexpected(wanted, f"the answer is about job {job.key.job_id[:80]!r}")
         return job
 
-    async def _filled(self, job: Job) -> Job:
-        return filled(job, await self._table.rows()) if lacks_detail(job) else job
-
-    async def _described(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
-        """
-        Read each job that the list gave without a flavor once, at most ``MAX_LOOKUPS`` per walk, then ask the flavor table.
-        """
-        lookups, kept, described = 0, {}, []
-        for job in jobs:
-            known = self._looked_up.get(job.key.job_id)
-            if lacks_detail(job) and known is None and lookups < MAX_LOOKUPS:
-                try:
-                    lookups += 1
-                    known = (await self._show(job.key.job_id)).resources
-                except TargetError:
-                    # The job stays as the list gave it; the next walk tries again.
-                    lookups = MAX_LOOKUPS
-            if lacks_detail(job) and known is not None:
-                kept[job.key.job_id] = known
-                job = await self._filled(replace(job, resources=_renewed(known, job.resources)))
-            described.append(job)
-        self._looked_up = kept
-        return tuple(described)
-
     def _origin(self) -> Origin:
         return Origin(
             target=self.target,
@@ -243,13 +238,30 @@ class ModelArtsClient:
         )
 
 
-def _renewed(known: tuple[Resource, ...], listed: tuple[Resource, ...]) -> tuple[Resource, ...]:
+class _Reading:
     """
-    Return what is known of a job's resources with the node counts of its newest reading; an elastic job changes them.
+    What happens to each window of a walk or look on its way to the taker.
     """
-    if len(known) != len(listed):
-        return known
-    return tuple(
-        before if isinstance(now.node_count, Missing) else replace(before, node_count=now.node_count)
-        for before, now in zip(known, listed, strict=True)
-    )
+
+    def __init__(
+        self,
+        take: Take,
+        descriptions: Descriptions,
+        budget: Budget,
+        progress: Progress | None = None,
+        of: int | None = None,
+    ) -> None:
+        self._take = take
+        self._descriptions = descriptions
+        self._budget = budget
+        self._progress = progress
+        self._of = of
+        self._read = 0
+
+    async def take(self, jobs: Sequence[Job]) -> bool:
+        if jobs:
+            await self._take(await self._descriptions.described(jobs, self._budget))
+        self._read += len(jobs)
+        if self._progress is not None:
+            self._progress(self._read, self._of)
+        return False

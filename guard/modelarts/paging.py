@@ -5,111 +5,146 @@ The documents contradict each other on whether a list's ``offset`` counts pages 
 requests. So the walk rests on neither:
 
 * The list is sorted by the moment of creation, which never changes; let the order be "older". A window is a contiguous part
-  of the list at its moment. The walk covers everything up to the newest job of its last window: true of the first window,
-  which begins at the list's beginning.
+  of the list at the moment at which the service made it, whichever moment that is. The walk covers everything up to the
+  newest job of its windows: true of the first window, which begins at the list's beginning.
 * The next window extends that cover if it holds one job x that is covered already. Take a job j that stays live through the
   walk and is not newer than the new window's last one: if it is not newer than the old cover's end, it is covered; else it
   is newer than x, so it lies between x and the window's end and is in the window, which is contiguous.
 * A window that is shorter than it was asked for ends the list. So a walk whose every border was proved has missed no job
   that was live throughout, whatever ended, began or was restarted meanwhile and whatever ``offset`` means.
 
-The meaning of ``offset`` only decides which request comes next, thus how many are needed. Consecutive windows overlap by
-``OVERLAP`` jobs, by more after a border was lost. Where ``offset`` counts pages, a window may begin only at a multiple of
-its length, so the length is chosen to fit. A border that is not proved is read again from further back, then the whole walk
-is repeated, at most ``MAX_REPEATS`` times; the last pass keeps what it finds, but the walk says that it is incomplete.
+Nothing in this compares the moments of two windows, it only needs j in the list at each of them. So windows may be read at
+once and be made by the service in any order, as long as all of them are made between the walk's begin and its end: several
+are in flight once the meaning of ``offset`` is known, and each is held against the cover in the order of their places.
 
+The meaning of ``offset`` only decides which request comes next, thus how many are needed. Consecutive windows overlap by
+little, by more where jobs leave the list, and slowly by less again. Where ``offset`` counts pages, a window may begin only
+at a multiple of its length, so the length is chosen to fit; since a window that reaches further can replace one that does
+not, taking the furthest each time needs the fewest. A border that is not proved drops what is in flight and is read again,
+each time from twice as far back; after ``MAX_MISSES`` without getting further the whole walk is repeated. The last pass
+keeps what it finds, but the walk says that it is incomplete.
+
+A walk keeps no inventory: every window goes to the taker, proved or not, and only the cover's newest ids are remembered.
 Like every paging by offset, this trusts the service to sort jobs of the same millisecond in one way.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from guard.errors import TargetError
+from guard.modelarts.ahead import Ahead, Fetch, Window
+from guard.modelarts.cover import Cover
 
-OVERLAP = 10
-WIDER_OVERLAP = 20
-MAX_REPEATS = 3
+LEAST_OVERLAP = 2
+MOST_OVERLAP = 20
+PROBE_OVERLAP = 10
+CALM_WINDOWS = 8
 MAX_MISSES = 5
 MAX_STALLED = 4
 
 Meaning = Literal["page", "item"]
 T = TypeVar("T")
-Fetch = Callable[[int, int], Awaitable[Sequence[tuple[str | None, T]]]]
+Take = Callable[[Sequence[T]], Awaitable[bool]]
 
 
-@dataclass(slots=True, kw_only=True)
-class Walked(Generic[T]):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
     """
-    What a walk found, by id, newest reading last; *junk* counts items without an id, *doubt* says why it is incomplete.
+    What a walk came to: *jobs* and items without an id (*junk*) of its proved part, the *requests* that it sent, why it is
+    incomplete, and what it learnt: the *length* of the list in places, and the meaning of ``offset``.
     """
 
-    found: dict[str, T] = field(default_factory=dict)
-    junk: int = 0
-    doubt: str = ""
-    meaning: Meaning | None = None
+    jobs: int
+    junk: int
+    requests: int
+    doubt: str
+    length: int
+    meaning: Meaning | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """
-    The longest window that the service gives, and how many windows one walk may read.
+    The longest window that the service gives, how many one walk may ask for, how many may be in flight, and how often the
+    whole is *repeated* when a border cannot be proved. The bound of windows is for a list without end: 40,000 are over a
+    million jobs.
     """
 
     window: int = 50
-    max_windows: int = 500
+    max_windows: int = 40_000
+    ahead: int = 4
+    repeats: int = 3
 
 
-async def walk(fetch: Fetch[T], limits: Limits, *, meaning: Meaning | None = None) -> Walked[T]:
+async def walk(
+    fetch: Fetch[T], take: Take[T], limits: Limits, *, meaning: Meaning | None = None, length: int | None = None
+) -> Walked:
     """
-    Read a whole list with ``fetch(offset, limit)``; *meaning* is what an earlier walk found out about ``offset``.
+    Read a whole list with ``fetch(offset, limit)``; *meaning* is what an earlier walk found out about ``offset``, and
+    *length* how long the list was, beyond which nothing is asked for ahead.
 
-    A failure of the first window is raised; a later one leaves what was read, with the doubt.
+    *take* gets the wanted items of each window, one window after another; when it returns True the walk ends there.
+    A failure of the first window is raised; a later one leaves what was read, with the doubt. No request outlives the walk.
     """
-    reader = _Reader(fetch, limits, meaning)
+    reader = _Reader(fetch, take, limits)
+    reader.meaning, reader.length = meaning, length
     try:
         await reader.read()
     except TargetError as error:
         if not reader.windows:
             raise
         reader.doubt = str(error)
-    return Walked(found=reader.found, junk=len(reader.junk), doubt=reader.doubt, meaning=reader.meaning)
+    finally:
+        await reader.line.drop()
+    return Walked(
+        jobs=reader.cover.wanted,
+        junk=reader.cover.junk,
+        requests=reader.line.asked,
+        doubt=reader.doubt,
+        length=reader.end,
+        meaning=reader.meaning,
+    )
 
 
-def window_at(start: int, meaning: Meaning | None, longest: int) -> tuple[int, int, int]:
+def window_at(start: int, meaning: Meaning | None, longest: int) -> Window:
     """
-    Return (offset, limit, first item) of the window that begins at *start* or shortly before and reaches furthest.
+    Return the window that begins at *start* or shortly before and reaches furthest.
 
     While the meaning is unknown the window fits both: counted in pages it begins at *start*, counted in items at item 1.
     """
     if start == 0:
-        return 0, longest, 0
+        return Window(0, longest, 0)
     if meaning == "item":
-        return start, longest, start
+        return Window(start, longest, start)
     if meaning is None and start <= longest:
-        return 1, start, start
+        return Window(1, start, start)
     # With a length of at least half the longest, the multiples lie dense enough that one ends well beyond the start.
-    limit = max(range(longest // 2, longest + 1), key=lambda length: (start // length + 1) * length)
-    return start // limit, limit, start // limit * limit
+    reach, limit = max(((start // length + 1) * length, length) for length in range(longest // 2, longest + 1))
+    return Window(start // limit, limit, reach - limit)
 
 
 class _Reader(Generic[T]):
-    def __init__(self, fetch: Fetch[T], limits: Limits, meaning: Meaning | None) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Fetch[T], take: Take[T], limits: Limits) -> None:
+        self._take = take
         self._limits = limits
-        self.meaning = meaning
-        self.found: dict[str, T] = {}
-        self.junk: set[tuple[str, int]] = set()
+        self.line = Ahead(fetch)
+        self.cover = Cover()
+        self.meaning: Meaning | None = None
+        self.length: int | None = None
+        self.end = 0
         self.doubt = ""
         self.windows = 0
-        self._covered: set[str] = set()
-        self._overlap = OVERLAP
-        self._first: list[str | None] = []
+        self._overlap = LEAST_OVERLAP
+        self._calm = 0
+        self._start = 0
+        self._first: Sequence[str | None] = ()
 
     async def read(self) -> None:
-        for repeat in range(MAX_REPEATS + 1):
-            if await self._pass(proving=repeat < MAX_REPEATS):
+        for repeat in range(self._limits.repeats + 1):
+            if await self._pass(proving=repeat < self._limits.repeats):
                 return
+            await self.line.drop()
             # The meaning that was believed may have led astray (the service may change), so it is found out anew.
             self.meaning = None
 
@@ -117,60 +152,89 @@ class _Reader(Generic[T]):
         """
         Read from the beginning to the end; False if a border could not be proved and the pass is to be repeated.
         """
-        start = end = stalled = misses = 0
-        while self.windows < self._limits.max_windows:
-            offset, limit, first = window_at(start, self.meaning, self._limits.window)
-            ids = await self._window(offset, limit, at_beginning=first == 0)
-            known = {each for each in ids if each is not None}
-            if first == 0:
-                self._covered, self._first = set(), ids
-            elif not known & self._covered:
+        self.cover = Cover()
+        self._start = self._calm = 0
+        self.end = reach = stalled = misses = 0
+        while True:
+            self._ask()
+            if not self.line:
+                self.doubt = f"the list did not end within {self._limits.max_windows} requests"
+                return True
+            window, items = await self.line.next()
+            self.windows += 1
+            done = await self._take([value for key, value in items if key is not None and value is not None])
+            keys = [key for key, _ in items]
+            shared = self.cover.shared(keys)
+            if window.first > 0 and not shared:
                 misses += 1
                 if proving and misses > MAX_MISSES:
                     return False
+                self._widen(2 * self._overlap + 1)
                 if proving:
-                    self._overlap = WIDER_OVERLAP
-                    start = max(0, end - self._limits.window - OVERLAP)
+                    await self.line.drop()
+                    self._start = max(0, self.end - self._limits.window * 2 ** (misses - 1))
                     continue
                 self.doubt = "jobs left the list faster than it could be read"
-            stalled = 0 if known - self._covered else stalled + 1
-            self._covered |= known
-            if len(ids) < limit:
+            ends = len(items) < window.limit
+            brought = self.cover.extend(items, ends=ends)
+            if done or ends:
+                self.end = window.first + len(items)
                 return True
+            further = window.end > reach
+            stalled = 0 if brought else stalled + further
+            misses = 0 if brought and further else misses
+            reach = max(reach, window.end)
             if stalled > MAX_STALLED:
                 self.doubt = "" if proving else "the service gives the same jobs whatever the offset"
                 return not proving
-            probing = self.meaning is None and first > 0
-            if probing:
-                self._learn(ids, first)
-            if not (probing and self.meaning == "item"):
-                end = first + len(ids)
-            start = max(0, end - self._overlap)
-        self.doubt = f"the list did not end within {self._limits.max_windows} requests"
-        return True
+            if brought and self.meaning is not None:
+                self._calmer(lost=max(0, self.end - window.first - shared) if window.first > 0 else 0)
+            if window.first == 0:
+                self._first = keys
+            elif self.meaning is None:
+                self._learn(keys, window.first)
+                if self.meaning == "item":
+                    self._start = max(0, self.end - self._overlap)
+                    continue
+            self.end = window.end
+            if not self.line:
+                self._start = max(0, self.end - (self._overlap if self.meaning else max(PROBE_OVERLAP, self._overlap)))
 
-    async def _window(self, offset: int, limit: int, *, at_beginning: bool) -> list[str | None]:
-        items = await self._fetch(offset, limit)
-        self.windows += 1
-        # Windows overlap, so an item without an id is told by the job before it and its distance from that.
-        before, distance = ("" if at_beginning else None), 0
-        for key, value in items:
-            if key is not None:
-                self.found[key] = value
-                before, distance = key, 0
-            else:
-                distance += 1
-                if before is not None:
-                    self.junk.add((before, distance))
-        return [key for key, _ in items]
+    def _ask(self) -> None:
+        """
+        Keep as many requests in flight as what was proved in a row allows, so that a short list costs few in vain.
+        """
+        allowed = 1 if self.meaning is None else min(self._limits.ahead, 1 + self._calm)
+        while len(self.line) < allowed and self.line.asked < self._limits.max_windows:
+            if self.line and self.length is not None and self._start >= self.length:
+                return
+            window = window_at(self._start, self.meaning, self._limits.window)
+            self.line.ask(window)
+            self._start = window.end - self._overlap
 
-    def _learn(self, ids: Sequence[str | None], first: int) -> None:
+    def _widen(self, overlap: int) -> None:
+        self._overlap = min(max(self._overlap, overlap), MOST_OVERLAP, self._limits.window // 2)
+        self._calm = 0
+
+    def _calmer(self, *, lost: int) -> None:
+        """
+        Note a proved border at which *lost* jobs fewer were shared than the places overlapped.
+        """
+        if lost >= self._overlap:
+            ahead = self._calm
+            self._widen(lost + 1)
+            self._calm = ahead
+        self._calm += 1
+        if self._calm % CALM_WINDOWS == 0:
+            self._overlap = max(LEAST_OVERLAP, self._overlap - 1)
+
+    def _learn(self, keys: Sequence[str | None], first: int) -> None:
         """
         Tell what ``offset`` means from the window that was asked for with offset 1 and length *first*.
 
         Counted in items it repeats the first window from its second item on; counted in pages it begins near its end.
         """
         early = {each for each in self._first[:first] if each is not None}
-        repeated = sum(each in early for each in ids)
-        onward = sum(each is not None and each not in early for each in ids)
+        repeated = sum(each in early for each in keys)
+        onward = sum(each is not None and each not in early for each in keys)
         self.meaning = "item" if repeated > onward else "page"

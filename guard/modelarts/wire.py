@@ -28,6 +28,7 @@ from guard.modelarts.readings import (
 )
 
 HOUR_MS = 3_600_000
+NO_IDS = frozenset({"", ".", ".."})
 _BLOCKS = {"GPU": ("gpu",), "Ascend": ("npu",)}
 
 
@@ -106,7 +107,7 @@ def usable_id(job_id: str) -> bool:
     """
     Tell whether an id can stand as one segment of a path; ids are opaque beyond that.
     """
-    return is_text(job_id) and job_id not in ("", ".", "..")
+    return is_text(job_id) and job_id not in NO_IDS
 
 
 def job_of(value: object, job_id: str, origin: Origin) -> Job:
@@ -127,14 +128,14 @@ def job_of(value: object, job_id: str, origin: Origin) -> Job:
         description=lawful_text(at(value, "metadata", "description")),
         engine=_of_algorithms(value, "engine_name"),
         image=_of_algorithms(value, "image_url"),
-        pool_id=_pool_id(value),
+        pool_id=pool_id_of(value),
         annotations=_annotations(at(value, "metadata", "annotations")),
         create_time_ms=instant_ms(at(value, "metadata", "create_time")),
         start_time_ms=lawful_whole(at(value, "status", "start_time")),
         duration_ms=lawful_whole(at(value, "status", "duration")),
         node_counts=_node_counts(at(value, "status", "node_count_metrics")),
-        auto_stop_ms=UNREADABLE if _object(at(value, "spec")) is None else _auto_stop(auto_stop),
-        resources=_resources(value),
+        auto_stop_ms=UNREADABLE if _object(at(value, "spec")) is None else auto_stop_of(auto_stop),
+        resources=resources_of(value),
     )
 
 
@@ -163,7 +164,7 @@ def _of_algorithms(value: object, key: str) -> Text:
     return agreed(each for each in of_tasks if each is not ABSENT)
 
 
-def _pool_id(value: object) -> Text:
+def pool_id_of(value: object) -> Text:
     resource, tasks = _object(at(value, "spec", "resource")), _hetero(value)
     if resource is None and not tasks:
         return UNREADABLE
@@ -199,7 +200,7 @@ def _node_counts(value: object) -> tuple[tuple[int, int], ...] | Missing:
     return tuple(sorted(counts))
 
 
-def _auto_stop(value: object) -> Whole:
+def auto_stop_of(value: object) -> Whole:
     if value is None or value == {}:
         return ABSENT
     hours = whole(at(value, "duration"))
@@ -208,7 +209,7 @@ def _auto_stop(value: object) -> Whole:
     return hours * HOUR_MS
 
 
-def _resources(value: object) -> tuple[Resource, ...]:
+def resources_of(value: object) -> tuple[Resource, ...]:
     if _tasks(value) is None:
         return ()
     tasks = _hetero(value)

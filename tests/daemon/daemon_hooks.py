@@ -7,6 +7,8 @@ from collections import defaultdict
 
 import httpx
 
+from guard.ports import NO_FACTS
+
 
 class Hooks:
     """
@@ -51,7 +53,7 @@ class HookedLedger:
         await self._hooks.fire("after", name)
         return result
 
-    async def remember(self, sightings, *, facts):
+    async def remember(self, sightings, *, facts=NO_FACTS):
         return await self._around("remember", lambda: self.inner.remember(sightings, facts=facts))
 
     async def record(self, findings, *, at_ms):

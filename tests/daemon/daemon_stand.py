@@ -188,6 +188,18 @@ class Stand:
         self.set = policies(text)
         self.view.take_policies(self.set, now_ms=self.target.source.now_ms())
 
+    async def read(self):
+        """
+        The jobs of one walk that nobody takes in.
+        """
+        jobs = []
+
+        async def take(some):
+            jobs.extend(some)
+
+        await self.target.source.walk(take)
+        return jobs
+
     async def walk(self):
         """
         One cycle, and every intent that it began, to the end.

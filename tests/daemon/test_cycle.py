@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 from daemon_stand import EXEMPT, NONE, OBSERVED, ONE_DAY, on_stand, running
 
-from guard.core.facts import JobKey
+from guard.core.facts import Inventory, JobKey
 from guard.core.limits import Limits
 from guard.core.records import Pause
 from guard.errors import NoAnswer
@@ -70,11 +70,11 @@ def test_a_walk_that_read_before_the_end_does_not_plan_again():
     """
 
     async def act(stand):
-        inventory = await stand.target.source.walk()
+        jobs = await stand.read()
         await stand.walk()
-        decisions = stand.view.take(inventory, now_ms=stand.target.source.now_ms())
-        assert decisions[0].terminating is not None
-        made = await stand.cycle.act(decisions)
+        keys = stand.view.take(jobs, now_ms=stand.target.source.now_ms())
+        assert stand.view.decisions[keys[0]].terminating is not None
+        made = await stand.cycle.act(keys)
         assert (made.orders, made.held) == ((), ())
         assert len(await stand.raw.intents()) == 1
 
@@ -88,11 +88,12 @@ def test_stale_decisions_are_not_acted_on():
 
     async def act(stand):
         stand.hooks.after("remember", lambda: stand.take(NONE))
-        inventory = await stand.target.source.walk()
-        decisions = stand.view.take(inventory, now_ms=stand.world.now_ms)
+        keys = stand.view.take(await stand.read(), now_ms=stand.world.now_ms)
+        assert keys == [key_of(stand)]
         stand.take(NONE)
-        stand.view.decide_again([key_of(stand)], now_ms=stand.world.now_ms)
-        assert (await stand.cycle.act(decisions)).orders == ()
+        assert (await stand.cycle.act(keys)).orders == ()
+        stand.view.decide_again(keys, now_ms=stand.world.now_ms)
+        assert (await stand.cycle.act(keys)).orders == ()
         assert await stand.raw.intents() == []
 
     on_stand(act, running())
@@ -142,10 +143,10 @@ def test_the_window_slides():
         assert stand.accepted() == ["job-1"]
         sent_ms = (await stand.intent()).sending_ms
         stand.clock.seconds = sent_ms / 1000 + 3_599
-        await stand.target.source.walk()
+        await stand.read()
         newcomer = key_of(stand, "job-9")
         due = stand.view.decide_again([newcomer], now_ms=stand.target.source.now_ms())
-        assert due[0].terminating is not None
+        assert stand.view.decisions[newcomer].terminating is not None
         await stand.cycle.act(due)
         await stand.settle()
         assert stand.accepted() == ["job-1"]
@@ -220,11 +221,13 @@ def test_a_job_that_left():
         await stand.walk()
         stand.clock.seconds += 60
         stand.world.job("job-1").end_time_ms = stand.world.now_ms
-        inventory = await stand.target.source.walk()
-        stand.view.take(replace(inventory, complete=False), now_ms=stand.world.now_ms)
+        now_ms = stand.world.now_ms
+        seen = Inventory(target="lab", jobs=0, complete=False, started_at_ms=now_ms, finished_at_ms=now_ms)
+        assert stand.view.close(seen, walk=99) == []
         assert key_of(stand) in stand.view.decisions
         await stand.walk()
         assert key_of(stand) not in stand.view.decisions
+        assert key_of(stand) not in stand.view.watched
         assert stand.cycle.held == {}
         assert stand.value("held_back_jobs", policy="one-day", reason="exempt") == 0
         assert stand.value("verdicts", policy="one-day", verdict="MATCH") == 0

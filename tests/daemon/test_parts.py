@@ -187,7 +187,7 @@ def test_gate_and_the_clock(offset_s, closed):
     async def act(stand):
         gate = stand.enforcer.gate
         assert (await gate.closed(stand.target)).reason == "clock"
-        await stand.target.source.walk()
+        await stand.read()
         hold = await gate.closed(stand.target)
         assert (hold and hold.reason) == closed
 
@@ -252,7 +252,7 @@ def test_gate_and_the_rest():
             self.lease.holding = False
 
     async def act(stand):
-        await stand.target.source.walk()
+        await stand.read()
         gate = stand.enforcer.gate
         assert await gate.closed(stand.target) is None
         assert (await gate.closed(replace(stand.target, terminator=None))).reason == "disarmed"

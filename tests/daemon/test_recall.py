@@ -8,13 +8,13 @@ import pytest
 from daemon_stand import EXEMPT, HOUR_MS, NOW, NOW_MS, ONE_DAY, on_stand, running
 from test_service import PATIENCE_S, Daemon, event_after
 
-from guard.core.facts import Job, JobKey
+from guard.core.facts import Job, JobKey, Resource
 from guard.core.limits import Limits
 from guard.core.records import Pause, Walk
 from guard.core.sighting import observe
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.recall import AT_ONCE
-from guard.daemon.remembering import DRIFT_MS, REFRESH_MS, Mark, Remembering, mark
+from guard.daemon.watched import DRIFT_MS, REFRESH_MS, Watched
 from guard.simulator import Fault
 from tests.changing import replace
 
@@ -302,9 +302,9 @@ def test_what_a_walk_does_not_find():
         stand.clock.seconds += 60
         end(stand)
         await stand.walk()
-        assert [one.key.job_id for one in stand.view.of("lab")] == ["job-2"]
+        assert [key.job_id for key in stand.view.keys_of("lab")] == ["job-2"]
         assert [one.key.job_id for one, _ in await stand.raw.known("lab")] == ["job-2"]
-        assert stand.cycle.recall.unread == {}
+        assert not any(one.recalled for one in stand.view.watched.values())
         assert await restart(stand) == 1
 
     recalled(act, due_in(2), due_in(3, "job-2"))
@@ -333,13 +333,12 @@ def test_what_a_walk_writes():
     """
 
     async def act(stand):
-        remembering = Remembering(stand.raw)
-
         async def kept(minutes):
             stand.clock.seconds += minutes * 60
-            inventory = await stand.target.source.walk()
-            decisions = stand.view.take(inventory, now_ms=stand.target.source.now_ms())
-            return await remembering.keep(inventory, decisions, scope="")
+            written = []
+            stand.cycle.remembering.ledger = Counting(stand.raw, written)
+            await stand.walk()
+            return sum(written)
 
         assert await kept(0) == 3
         assert await kept(1) == 0
@@ -353,29 +352,44 @@ def test_what_a_walk_writes():
     on_stand(act, *(due_in(600, f"job-{number}") for number in range(3)))
 
 
+class Counting:
+    """
+    A ledger that tells how many rows of memory were written.
+    """
+
+    def __init__(self, inner, written):
+        self._inner, self._written = inner, written
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    async def remember(self, sightings, **facts):
+        self._written.append(len(sightings))
+        await self._inner.remember(sightings, **facts)
+
+
+def test_the_last_memory_of_a_job_that_left_is_kept():
+    """
+    A job that left and comes back goes on with its memory as it was last seen, though its row had not been renewed.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        stand.clock.seconds += 300
+        await stand.walk()
+        key = next(iter(stand.view.watched))
+        last = stand.view.seen(key)
+        end(stand)
+        stand.clock.seconds += 60
+        await stand.walk()
+        assert key not in stand.view.watched
+        assert await stand.raw.sightings([key]) == {key: last}
+        assert list(await stand.raw.known("lab")) == []
+
+    on_stand(act, due_in(600))
+
+
 HALF_MS = REFRESH_MS // 2
-AT = Mark(digest=HALF_MS * 4 + 10, clock_ms=1_000, seen_ms=50_000)
-
-
-@pytest.mark.parametrize(
-    ("newer", "serves"),
-    [
-        pytest.param(AT, True, id="itself"),
-        pytest.param(AT._replace(digest=1), False, id="other-facts"),
-        pytest.param(AT._replace(clock_ms=1_000 + DRIFT_MS), True, id="clock-on-the-edge"),
-        pytest.param(AT._replace(clock_ms=1_000 - DRIFT_MS - 1), False, id="clock-moved"),
-        pytest.param(AT._replace(seen_ms=50_000 + HALF_MS + 9), True, id="young"),
-        pytest.param(AT._replace(seen_ms=50_000 + HALF_MS + 10), False, id="old"),
-        pytest.param(AT._replace(seen_ms=49_999), False, id="older-than-the-record"),
-    ],
-)
-def test_when_the_record_serves(newer, serves):
-    """
-    A record serves until something but time changed, its clock is off by more than 2 s, or it is old.
-    """
-    assert AT.serves(newer) is serves
-
-
 JOB = Job(
     key=JobKey(region="r", project_id="p", job_id="j"),
     target="lab",
@@ -386,8 +400,47 @@ JOB = Job(
 )
 
 
+def kept_row():
+    """
+    A watched job whose reading is on record.
+    """
+    seen = observe(None, JOB)
+    one = Watched(JOB, seen, 0, 0, None, NOW_MS)
+    one.keep(seen)
+    return one
+
+
 @pytest.mark.parametrize(
-    ("changes", "serves"),
+    ("later_ms", "clock_ms", "told"),
+    [
+        pytest.param(0, 0, True, id="itself"),
+        pytest.param(60_000, DRIFT_MS, True, id="clock-on-the-edge"),
+        pytest.param(60_000, -DRIFT_MS - 1, False, id="clock-moved"),
+        pytest.param(HALF_MS - 1, 0, True, id="young"),
+        pytest.param(REFRESH_MS, 0, False, id="old"),
+        pytest.param(-1, 0, False, id="older-than-the-record"),
+    ],
+)
+def test_when_the_record_serves(later_ms, clock_ms, told):
+    """
+    A record serves until something but time changed, its clock is off by more than 2 s, or it is old.
+    """
+    one = kept_row()
+    later = replace(JOB, read_at_ms=NOW_MS + later_ms, duration_ms=HOUR_MS + later_ms - clock_ms)
+    seen = replace(observe(one.seen, later), last_seen_ms=NOW_MS + later_ms)
+    assert one.is_told_by_record(later, seen) is told
+
+
+def test_nothing_on_record_tells_nothing():
+    """
+    A job that was never written down is news.
+    """
+    seen = observe(None, JOB)
+    assert not Watched(JOB, seen, 0, 0, None, NOW_MS).is_told_by_record(JOB, seen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
     [
         pytest.param({"duration_ms": HOUR_MS + 60_000}, True, id="ran-on"),
         pytest.param({"duration_ms": 0}, False, id="duration-gone"),
@@ -397,12 +450,13 @@ JOB = Job(
         pytest.param({"annotations": {"a": "b"}, "duration_ms": HOUR_MS + 60_000}, False, id="annotation"),
         pytest.param({"user": "ann", "duration_ms": HOUR_MS + 60_000}, False, id="user"),
         pytest.param({"node_counts": ((1, 2),), "duration_ms": HOUR_MS + 60_000}, False, id="nodes"),
+        pytest.param({"resources": (Resource(node_count=2),), "duration_ms": HOUR_MS + 60_000}, False, id="resources"),
     ],
 )
-def test_what_counts_as_a_change(changes, serves):
+def test_what_counts_as_a_change(changes, told):
     """
     A minute later, only a job whose duration grew by that minute and whose facts are the same needs no new row.
     """
-    first = observe(None, JOB)
+    one = kept_row()
     later = replace(JOB, read_at_ms=NOW_MS + 60_000, **changes)
-    assert mark(JOB, first).serves(mark(later, observe(first, later))) is serves
+    assert one.is_told_by_record(later, observe(one.seen, later)) is told

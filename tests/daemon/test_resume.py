@@ -132,7 +132,7 @@ def test_resume_knows_earlier_runs():
         await stand.settle()
         assert (await stand.intent(2)).outcome == "no_longer_matches"
         assert stand.sent() == 0
-        assert next(iter(stand.view.memory.values())).run == 2
+        assert stand.view.seen((await stand.intent()).draft.key).run == 2
 
     on_stand(act, running(), text=ANY_RUNNING)
 
@@ -201,7 +201,7 @@ def test_a_target_of_another_name_keeps_the_memory_of_its_jobs():
         stand.clock.seconds += 60
         await stand.walk()
         assert stand.sent() == 0
-        memory = await stand.raw.sightings("renamed")
+        memory = await stand.raw.sightings(stand.view.watched)
         assert [(one.ran, one.waiting_since_ms) for one in memory.values()] == [(True, NOW_MS + 60_000)]
 
     on_stand(act, running(queued_time_ms=0), text=STUCK)

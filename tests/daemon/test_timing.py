@@ -216,18 +216,22 @@ def test_one_deadline_does_not_cost_a_look_at_every_job():
         shown = stand.value("verdicts", policy="one-day", verdict="NO_MATCH")
         assert shown == 40
         asked = []
-        decisions = stand.view.decisions
+        watched = stand.view.watched
 
         class Watching(dict):
             def values(self):
                 asked.append("values")
                 return super().values()
 
+            def items(self):
+                asked.append("items")
+                return super().items()
+
             def __iter__(self):
                 asked.append("iter")
                 return super().__iter__()
 
-        stand.view.decisions = Watching(decisions)
+        stand.view.watched = Watching(watched)
         stand.clock.seconds += 7_201
         await stand.cycle.decide_due(stand.target)
         assert len(stand.cycle.driving) == 1

@@ -5,6 +5,7 @@ The view: of readings that overlap the newer one counts, and what left is forgot
 from daemon_stand import NONE, NOW_MS, OBSERVED, ONE_DAY, policies
 
 from guard.core.facts import Inventory, Job, JobKey
+from guard.core.verdict import Verdict
 from guard.daemon.view import View
 
 
@@ -22,11 +23,11 @@ def job(job_id="a", *, at_ms=NOW_MS, phase="Running", target="lab"):
     return Job(key=key(job_id), target=target, read_at_ms=at_ms, phase=phase)
 
 
-def inventory(*jobs, complete=True, started_ms=NOW_MS):
+def inventory(*, complete=True, started_ms=NOW_MS):
     """
     A walk.
     """
-    return Inventory(target="lab", jobs=jobs, complete=complete, started_at_ms=started_ms, finished_at_ms=started_ms)
+    return Inventory(target="lab", jobs=0, complete=complete, started_at_ms=started_ms, finished_at_ms=started_ms)
 
 
 def test_view_keeps_the_newer_reading():
@@ -38,7 +39,7 @@ def test_view_keeps_the_newer_reading():
     assert view.look(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Terminating"
     assert view.look(job(at_ms=NOW_MS, phase="Terminated"), now_ms=NOW_MS).job.phase == "Terminated"
     assert view.judge(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Running"
-    assert view.decisions[key("a")].job.phase == "Terminated"
+    assert view.watched[key("a")].job.phase == "Terminated"
 
 
 def test_view_drops_what_left():
@@ -46,15 +47,37 @@ def test_view_drops_what_left():
     A complete walk ends the watch over jobs that it did not show, except those read after it began.
     """
     view = View()
-    view.take(inventory(job("a"), job("b")), now_ms=NOW_MS)
-    view.look(job("c", at_ms=NOW_MS + 70_000), now_ms=NOW_MS + 70_000)
-    view.take(inventory(complete=False, started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
-    assert len(view.decisions) == 3
-    view.take(inventory(job("b", at_ms=NOW_MS + 60_000), started_ms=NOW_MS + 60_000), now_ms=NOW_MS + 60_000)
-    assert {one.job_id for one in view.decisions} == {"b", "c"}
-    assert view.running == {"lab": 1}
-    view.forget("lab", before_ms=NOW_MS + 1)
-    assert {one.job_id for one in view.memory} == {"b", "c"}
+    assert view.take([job("a"), job("b")], now_ms=NOW_MS, walk=1) == []
+    assert view.close(inventory(), walk=1) == []
+    later_ms = NOW_MS + 60_000
+    view.look(job("c", at_ms=later_ms + 10_000), now_ms=later_ms + 10_000)
+    assert view.close(inventory(complete=False, started_ms=later_ms), walk=2) == []
+    assert len(view.watched) == 3
+    view.take([job("b", at_ms=later_ms)], now_ms=later_ms, walk=3)
+    assert [seen.key.job_id for seen in view.close(inventory(started_ms=later_ms), walk=3)] == ["a"]
+    assert {one.job_id for one in view.watched} == {"b", "c"}
+    assert view.running == {"lab": 2}
+
+
+def test_the_sums_follow_every_reading():
+    """
+    The sums over the jobs and the counts of verdicts are those of the newest readings, whatever came, changed or left.
+    """
+    view = View(policies=policies(ONE_DAY))
+    view.take([job("a"), job("b", phase="Pending")], now_ms=NOW_MS)
+    assert (view.tally("lab").running, view.tally("lab").waiting) == (1, 1)
+    assert view.verdicts()["one-day", Verdict.UNKNOWN] == 1
+    view.take([job("b", at_ms=NOW_MS + 1), job("a", at_ms=NOW_MS - 1, phase="Pending")], now_ms=NOW_MS + 1)
+    assert (view.tally("lab").running, view.tally("lab").waiting) == (2, 0)
+    assert view.verdicts()["one-day", Verdict.UNKNOWN] == 2
+    view.take([job("b", at_ms=NOW_MS + 2, target="south")], now_ms=NOW_MS + 2)
+    assert (view.tally("lab").running, view.tally("south").running) == (1, 1)
+    view.take_policies(policies(OBSERVED), now_ms=NOW_MS)
+    assert view.verdicts()["one-day", Verdict.NO_MATCH] == 2
+    for one in ("a", "b"):
+        view.drop(key(one))
+    assert (view.tally("lab").shapes, view.tally("south").users) == ({}, {})
+    assert not any(view.verdicts().values())
 
 
 def test_view_knows_since_when_a_policy_is_in_force():
@@ -78,4 +101,4 @@ def test_a_reading_from_a_clock_that_was_ahead():
     view = View()
     view.look(job(at_ms=NOW_MS + 3_600_000), now_ms=NOW_MS + 3_600_000)
     assert view.look(job(phase="Completed"), now_ms=NOW_MS).job.phase == "Completed"
-    assert view.memory[key("a")].last_seen_ms == NOW_MS
+    assert view.seen(key("a")).last_seen_ms == NOW_MS

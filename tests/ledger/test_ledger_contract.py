@@ -35,7 +35,8 @@ def test_a_new_ledger_is_empty(url):
     """
 
     async def work(ledger):
-        assert await ledger.sightings("north") == {}
+        assert await ledger.sightings([KEY]) == {}
+        assert await ledger.sightings([]) == {}
         assert list(await ledger.findings()) == []
         assert list(await ledger.open_intents()) == []
         assert list(await ledger.intents()) == []
@@ -321,7 +322,7 @@ def test_any_text_comes_back_as_it_went_in(url, text):
         assert list(await ledger.attempts({key})) == [key]
         sighting = replace(SIGHTING, key=key, target=text, phase=text)
         await ledger.remember([sighting])
-        assert await ledger.sightings(text) == {key: sighting}
+        assert await ledger.sightings([key]) == {key: sighting}
         finding = replace(FINDING, key=key, policy=text, reason=text, text=text, target=text)
         assert list(await ledger.record([finding], at_ms=1)) == [finding]
         assert list(await ledger.record([finding], at_ms=2)) == []
@@ -367,13 +368,14 @@ def test_sightings_are_replaced_and_forgotten(url):
         await ledger.remember([SIGHTING, south, old])
         newer = replace(SIGHTING, run=3, reading_ms=None, ran=False, waiting_since_ms=5)
         await ledger.remember([SIGHTING, newer])
-        assert await ledger.sightings("north") == {KEY: newer, old.key: old}
+        every = [KEY, old.key, south.key]
+        assert await ledger.sightings([KEY, old.key, named("nobody")]) == {KEY: newer, old.key: old}
         await ledger.forget("north", before_ms=20)
-        assert await ledger.sightings("north") == {KEY: newer}
-        assert await ledger.sightings("south") == {south.key: south}
-        assert await ledger.sightings() == {KEY: newer, south.key: south}
-        await ledger.remember([replace(newer, target="south")])
-        assert await ledger.sightings("north") == {}
+        assert await ledger.sightings(every) == {KEY: newer, south.key: south}
+        assert await ledger.sightings([replace(KEY, region="elsewhere")]) == {}
+        moved = replace(newer, target="south")
+        await ledger.remember([moved])
+        assert await ledger.sightings(every) == {KEY: moved, south.key: south}
 
     use(url, work)
 
@@ -388,7 +390,7 @@ def test_the_memory_of_many_jobs(url):
     async def work(ledger):
         await ledger.remember(seen)
         await ledger.remember([replace(one, run=5) for one in seen])
-        memory = await ledger.sightings("north")
+        memory = await ledger.sightings([one.key for one in seen])
         assert len(memory) == 10_000
         assert {one.run for one in memory.values()} == {5}
         assert list(await ledger.record(found, at_ms=1)) == found
@@ -422,8 +424,8 @@ def test_a_number_too_large_is_refused_and_nothing_is_lost(url):
     async def work(ledger):
         with pytest.raises(LedgerUnusable, match="cannot take the memory of jobs"):
             await ledger.remember([SIGHTING, replace(SIGHTING, key=named("huge"), last_seen_ms=2**70)])
-        assert await ledger.sightings("north") == {}
+        assert await ledger.sightings([KEY, named("huge")]) == {}
         await ledger.remember([SIGHTING])
-        assert await ledger.sightings("north") == {KEY: SIGHTING}
+        assert await ledger.sightings([KEY]) == {KEY: SIGHTING}
 
     use(url, work)

@@ -192,7 +192,7 @@ def test_cancelled_callers_leave_whole_transactions(url):
         for intent in await ledger.open_intents():
             assert list(await ledger.steps(intent.number)) == [(1, "intended", "")]
         await ledger.remember([SIGHTING])
-        assert list(await ledger.sightings("north")) == [KEY]
+        assert list(await ledger.sightings([KEY])) == [KEY]
 
     use(url, work)
 
@@ -213,7 +213,7 @@ def test_closing_waits_for_what_is_under_way(file_url):
             await ledger.remember([SIGHTING])
 
     asyncio.run(work())
-    assert use(file_url, lambda ledger: ledger.sightings("north")) == {KEY: SIGHTING}
+    assert use(file_url, lambda ledger: ledger.sightings([KEY])) == {KEY: SIGHTING}
 
 
 def test_readers_are_not_blocked_by_a_writer(file_url):
@@ -228,7 +228,7 @@ def test_readers_are_not_blocked_by_a_writer(file_url):
 
         async def work():
             ledger = await open_ledger(file_url, read_only=True)
-            assert await ledger.sightings("north") == {KEY: SIGHTING}
+            assert await ledger.sightings([KEY]) == {KEY: SIGHTING}
             await ledger.aclose()
 
         asyncio.run(work())

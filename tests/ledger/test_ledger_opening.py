@@ -135,7 +135,7 @@ def test_a_ledger_that_may_not_be_written_is_an_error(file_url, tmp_path):
         use(file_url, nothing)
     tmp_path.chmod(0o700)
     (tmp_path / "guard.db").chmod(0o600)
-    assert list(use(file_url, lambda ledger: ledger.sightings("north"))) == [SIGHTING.key]
+    assert list(use(file_url, lambda ledger: ledger.sightings([SIGHTING.key]))) == [SIGHTING.key]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_reading_only(file_url):
     async def work(ledger):
         reader = await open_ledger(file_url, read_only=True)
         await ledger.remember([SIGHTING])
-        assert list(await reader.sightings("north")) == [SIGHTING.key]
+        assert list(await reader.sightings([SIGHTING.key])) == [SIGHTING.key]
         with pytest.raises(LedgerUnusable, match="cannot take the pause: it was opened for reading only"):
             await reader.set_pause(None)
         await reader.aclose()

@@ -4,12 +4,13 @@ What the client's tests share: a clock that is set by hand, a made-up job, and a
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from guard.core.facts import Inventory, Job
 from guard.modelarts import Credentials, Exchange, ModelArtsClient, Patience, Service, Target, http_client
 from guard.modelarts.credentials import AccessKey, Credential
 from guard.modelarts.paging import Limits
@@ -79,6 +80,47 @@ class Bench:
             name="lab", region="cn-north-4", project_id=DEFAULT_PROJECT, **options.pop("target", {"workspaces": ("0",)})
         )
         self.client = ModelArtsClient(target, self.service, limits=options.pop("limits", Limits()))
+
+
+class Taken:
+    """
+    A taker that keeps the newest reading of each job, by id in the order of the first one, and counts its calls.
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Job] = {}
+        self.calls = 0
+
+    async def __call__(self, jobs: Sequence[Job]) -> None:
+        self.calls += 1
+        for job in jobs:
+            before = self.by_id.get(job.key.job_id)
+            if before is None or before.read_at_ms <= job.read_at_ms:
+                self.by_id[job.key.job_id] = job
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self.by_id)
+
+    @property
+    def jobs(self) -> list[Job]:
+        return list(self.by_id.values())
+
+
+async def walk_once(bench: Bench) -> tuple[Inventory, Taken]:
+    """
+    One walk and what it gave.
+    """
+    taken = Taken()
+    return await bench.client.walk(taken), taken
+
+
+def walked(bench: Bench) -> tuple[Inventory, Taken]:
+    """
+    One walk, after which the connections are closed.
+    """
+    found: tuple[Inventory, Taken] = ask(bench, walk_once)
+    return found
 
 
 def fixed(clock: HandClock, credential: Credential) -> Credentials:

@@ -8,7 +8,22 @@ from typing import Any
 
 import httpx
 import pytest
-from calling import HOUR_MS, NOW, NOW_MS, WORLD_KEYS, Bench, HandClock, answer, ask, fixed, in_turn, refusal, wire_job
+from calling import (
+    HOUR_MS,
+    NOW,
+    NOW_MS,
+    WORLD_KEYS,
+    Bench,
+    HandClock,
+    answer,
+    ask,
+    fixed,
+    in_turn,
+    refusal,
+    walk_once,
+    walked,
+    wire_job,
+)
 
 from guard.core.facts import UNREADABLE
 from guard.errors import BadInput, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, TargetError, Unauthorized
@@ -464,11 +479,11 @@ def test_quirks_hide_no_other_job(quirk):
     Whatever is odd about one job, the walk is complete and the others are there.
     """
     odd = sim_job("odd", quirk=quirk, tasks=(Task(role="worker", flavor=P100),), kind="hetero_job")
-    inventory = ask(Bench(world_of(sim_job("a"), odd, sim_job("z"))), lambda bench: bench.client.walk())
-    ids = [job.key.job_id for job in inventory.jobs]
+    inventory, taken = walked(Bench(world_of(sim_job("a"), odd, sim_job("z"))))
     assert inventory.complete
-    assert {"a", "z"} <= set(ids)
-    assert len(ids) + inventory.unreadable == 3
+    assert {"a", "z"} <= set(taken.ids)
+    assert len(taken.ids) == inventory.jobs
+    assert inventory.jobs + inventory.unreadable == 3
 
 
 def test_all_workspaces():
@@ -476,8 +491,8 @@ def test_all_workspaces():
     Without a list in the settings, the account's own list says which workspaces are walked.
     """
     world = world_of(*(sim_job(f"in-{workspace}", workspace=workspace) for workspace in SITE.workspaces))
-    inventory = ask(Bench(world, target={}), lambda bench: bench.client.walk())
-    assert {job.key.job_id: job.workspace for job in inventory.jobs} == {"in-0": "0", "in-w1": "w1", "in-w2": "w2"}
+    inventory, taken = walked(Bench(world, target={}))
+    assert {job.key.job_id: job.workspace for job in taken.jobs} == {"in-0": "0", "in-w1": "w1", "in-w2": "w2"}
     assert inventory.complete
     assert (inventory.target, inventory.started_at_ms, inventory.finished_at_ms) == ("lab", NOW_MS, NOW_MS)
 
@@ -487,8 +502,8 @@ def test_a_workspace_that_fails():
     One workspace that cannot be read makes the inventory incomplete and names it; the rest is read.
     """
     world = world_of(sim_job("a"), sim_job("b", workspace="w1"))
-    inventory = ask(Bench(world, target={"workspaces": ("0", "nowhere", "w1")}), lambda bench: bench.client.walk())
-    assert [job.key.job_id for job in inventory.jobs] == ["a", "b"]
+    inventory, taken = walked(Bench(world, target={"workspaces": ("0", "nowhere", "w1")}))
+    assert taken.ids == ["a", "b"]
     assert not inventory.complete
     assert "workspace 'nowhere'" in inventory.doubt
     assert "ModelArts.2891" in inventory.doubt
@@ -500,14 +515,14 @@ def test_when_every_workspace_fails():
     """
     fault = Fault(operation="list", kind="status", status=403, code="ModelArts.0108")
     with pytest.raises(NeedsPerson):
-        ask(Bench(world_of(sim_job(), faults=(fault,)), target={}), lambda bench: bench.client.walk())
+        walked(Bench(world_of(sim_job(), faults=(fault,)), target={}))
 
 
 def test_a_first_walk_begins_in_service_time():
     """
     The begin of a walk is in service time although nothing was known of it when the walk began.
     """
-    inventory = ask(Bench(world_of(sim_job(), clock_offset_seconds=300.0)), lambda bench: bench.client.walk())
+    inventory, _ = walked(Bench(world_of(sim_job(), clock_offset_seconds=300.0)))
     assert (inventory.started_at_ms, inventory.finished_at_ms) == (NOW_MS + 300_000, NOW_MS + 300_000)
 
 
@@ -517,7 +532,7 @@ def test_a_refusal_that_is_not_about_the_filter():
     """
     handle, requests = in_turn(refusal(400, "ModelArts.2764"))
     with pytest.raises(Refused):
-        ask(Bench(handle), lambda bench: bench.client.walk())
+        walked(Bench(handle))
     assert len(requests) == 1
 
 
@@ -529,15 +544,15 @@ def test_workspaces_that_cannot_be_listed():
     broken = Knobs(faults=(Fault(operation="workspaces", kind="status", status=403, code="ModelArts.0108"),))
 
     async def act(bench: Bench) -> None:
-        assert (await bench.client.walk()).complete
+        assert (await walk_once(bench))[0].complete
         world.knobs = broken
-        inventory = await bench.client.walk()
-        assert ([job.key.job_id for job in inventory.jobs], inventory.complete) == (["a"], False)
+        inventory, taken = await walk_once(bench)
+        assert (taken.ids, inventory.complete) == (["a"], False)
         assert "workspaces were not listed anew" in inventory.doubt
 
     ask(Bench(world, target={}), act)
     with pytest.raises(NeedsPerson):
-        ask(Bench(world, target={}), lambda bench: bench.client.walk())
+        walked(Bench(world, target={}))
 
 
 @pytest.mark.parametrize("means", ["page", "item"])
@@ -574,7 +589,7 @@ def test_a_flavor_that_only_the_job_itself_shows():
 
     async def act(bench: Bench) -> None:
         for _ in range(3):
-            (job,) = (await bench.client.walk()).jobs
+            (job,) = (await walk_once(bench))[1].jobs
             (resource,) = job.resources
             assert (resource.billing_code, resource.node_count, resource.source) == ("modelarts.vm.gpu.p100.eco", 5, "job")
 
@@ -593,7 +608,7 @@ def test_a_list_that_hides_a_jobs_tasks():
     def handle(request: httpx.Request) -> httpx.Response:
         return answer({"items": [bare]} if request.method == "POST" else whole)
 
-    (job,) = ask(Bench(handle), lambda bench: bench.client.walk()).jobs
+    (job,) = walked(Bench(handle))[1].jobs
     assert [(each.role, each.billing_code) for each in job.resources] == [("learner", "c"), ("worker", "c")]
 
 
@@ -605,9 +620,9 @@ def test_a_flavor_that_the_table_knows():
     bench = Bench(world)
 
     async def act(bench: Bench) -> Any:
-        await bench.client.walk()
+        await walk_once(bench)
         await bench.client.read("job-0")
-        return (await bench.client.walk()).jobs
+        return (await walk_once(bench))[1].jobs
 
     for job in ask(bench, act):
         (resource,) = job.resources
@@ -644,7 +659,7 @@ def test_a_pool_job_stays_unreadable_without_a_row():
     """
     flavor = POOL_FLAVORS["modelarts.pool.visual.8xlarge"]
     world = world_of(sim_job(flavor=flavor, pool_id="pool-1", quirk="24-pool-without-flavor-detail"))
-    (job,) = ask(Bench(world), lambda bench: bench.client.walk()).jobs
+    (job,) = walked(Bench(world))[1].jobs
     assert (job.resources[0].billing_code, job.resources[0].cards_per_node) == (UNREADABLE, UNREADABLE)
 
 
@@ -656,14 +671,14 @@ def test_look_ups_are_bounded():
     bench = Bench(world)
 
     async def act(bench: Bench) -> None:
-        assert len((await bench.client.walk()).jobs) == 60
+        assert len((await walk_once(bench))[1].jobs) == 60
         assert len(bench.log.of("show")) == 50
-        await bench.client.walk()
+        await walk_once(bench)
         assert len(bench.log.of("show")) == 60
         world.add(sim_job("late-1", quirk="no-flavor-detail"))
         world.add(sim_job("late-2", quirk="no-flavor-detail"))
         world.knobs = Knobs(faults=(Fault(operation="show", kind="status", status=403, code="ModelArts.0108"),))
-        assert len((await bench.client.walk()).jobs) == 62
+        assert len((await walk_once(bench))[1].jobs) == 62
         assert len(bench.log.of("show")) == 61
 
     ask(bench, act)
@@ -674,7 +689,7 @@ def test_the_list_asks_for_live_jobs_in_a_stable_order():
     The search names the live phases, the workspace and the ascending order on which the walk rests.
     """
     bench = Bench(world_of(sim_job()))
-    ask(bench, lambda bench: bench.client.walk())
+    walked(bench)
     assert json.loads(bench.log.of("list")[0].body) == {
         "offset": 0,
         "limit": 50,

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from calling import ENDPOINT, NOW, NOW_MS, WORLD_KEYS, Bench, HandClock, answer, ask, in_turn
+from calling import ENDPOINT, NOW, NOW_MS, WORLD_KEYS, Bench, HandClock, answer, ask, in_turn, walked
 
 from guard.errors import BadInput, NeedsPerson, NoAnswer, Refused, Retryable
 from guard.modelarts import Credentials, Exchange, Place, find_credentials, http_client
@@ -408,7 +408,7 @@ def test_signed_walks_and_renewed_tokens_against_the_simulator():
     )
     world = World(knobs, clock.now)
     world.add(SimJob(id="a", create_time_ms=NOW_MS - 1000, flavor=FLAVORS["modelarts.vm.cpu.2u"]))
-    assert len(ask(Bench(world, clock=clock), lambda bench: bench.client.walk()).jobs) == 1
+    assert walked(Bench(world, clock=clock))[0].jobs == 1
     user = IamUser(user="bob", password="hunter2-and-more", domain="acme")
     over = exchange_over(LoopbackTransport(create_app(world, CallLog())), clock)
     tokens = IamTokens(over, user, endpoint=ENDPOINT, project_id=DEFAULT_PROJECT)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from calling import KEY, NOW_MS, HandClock, fixed
+from calling import KEY, NOW_MS, HandClock, Taken, fixed
 
 from guard.errors import NoAnswer
 from guard.modelarts import Exchange, ModelArtsClient, ModelArtsTerminator, Patience, Service, Target, http_client
@@ -38,7 +38,9 @@ def test_a_signed_walk_and_a_termination():
     """
 
     async def act(client: ModelArtsClient, terminator: ModelArtsTerminator) -> None:
-        assert [job.key.job_id for job in (await client.walk()).jobs] == ["job-1"]
+        taken = Taken()
+        assert (await client.walk(taken)).complete
+        assert taken.ids == ["job-1"]
         await terminator.terminate("job-1")
         assert (await client.read("job-1")).phase == "Terminating"
 
