@@ -97,7 +97,7 @@ def explain_intent(intent: Intent) -> Explained:
     """
     draft = intent.draft
     ended = intent.outcome.value.replace("_", " ") if intent.outcome else f"on its way ({intent.state.value})"
-    words = f"policy {draft.policy} matched ({draft.reason}); {ended}: {intent.note}"
+    words = f"policy {draft.policy} matched ({draft.reason}); {ended}{f': {intent.note}' if intent.note else ''}"
     rule = ExplainedRule(
         name=draft.policy,
         standing="as it was in force then",

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from guard.core.facts import JobKey
+from guard.core.protocol import Outcome, State
+from guard.core.records import Draft, Intent
 from guard.errors import BadInput
-from guard.explained import explained_data
+from guard.explained import explain_intent, explained_data
 from guard.explaining import explain_file
 from guard.screen import show_explained
 from guard.settings import fixed_settings
@@ -156,6 +159,37 @@ def test_machines_get_the_same_tree(tmp_path):
     assert first["deadline"] == "2021-11-11T03:36:00.001Z"
     growing = first["resources"][0]["parts"][-1]
     assert growing == {"clause": "duration > 24h", "verdict": "MATCH", "actual": "30h", "turns_at_ms": 1_636_601_760_001}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "note", "end"),
+    [
+        pytest.param(None, "", "on its way (accepted).", id="open"),
+        pytest.param(Outcome.GONE, "no such job", "gone: no such job.", id="closed"),
+    ],
+)
+def test_an_intent_of_the_ledger_is_explained(outcome, note, end):
+    """
+    Of a job that is gone the sentence says what the ledger kept: the policy, its reason and what came of it.
+    """
+    draft = Draft(
+        key=JobKey(region="r", project_id="p", job_id="j"),
+        target="t",
+        workspace="0",
+        run=1,
+        policy="one-day",
+        digest="0",
+        facts={"duration": "25h"},
+        reason="duration > 24h (is 25h)",
+        deadline_ms=1,
+        due_ms=1,
+        attempt=1,
+        fingerprint="",
+    )
+    intent = Intent(number=7, draft=draft, state=State.ACCEPTED, created_ms=AT_MS, outcome=outcome, note=note)
+    explained = explain_intent(intent)
+    assert explained.summary == f"By the ledger, intent 7: policy one-day matched (duration > 24h (is 25h)); {end}"
+    assert explained.facts == {"duration": "25h"}
 
 
 @pytest.mark.parametrize(
