@@ -82,6 +82,14 @@ class PolicyErrors(BadInput):
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
 
+    def first(self, most: int) -> str:
+        """
+        Return the first *most* errors and how many more there are, for a log that a hostile file must not fill.
+        """
+        told = [str(diagnostic) for diagnostic in self.diagnostics[:most]]
+        more = len(self.diagnostics) - most
+        return "\n".join([*told, f"and {more} more errors, which guard validate shows"] if more > 0 else told)
+
 
 class LedgerUnusable(GuardError):
     """

@@ -15,11 +15,11 @@ from guard.core.policy import PolicySet
 from guard.core.sighting import Sighting, observe
 from guard.daemon.metrics import Metrics
 from guard.errors import BadInput, JobGone, LedgerUnusable
+from guard.explained import Explained, explain_intent, explain_job
 from guard.ledger.sql import open_ledger
 from guard.modelarts.wire import Origin, parse_item
 from guard.policyfiles import read_folder
 from guard.pricing.book import read_book
-from guard.report import Explained, explain_intent, explain_job
 from guard.settings import Settings
 
 DEFAULT_FOLDER = Path("policies")

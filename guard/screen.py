@@ -12,7 +12,8 @@ from rich.tree import Tree
 
 from guard.core.judge import Trace
 from guard.core.verdict import Verdict
-from guard.report import Explained, ScanReport, iso
+from guard.explained import Explained
+from guard.report import ScanReport, iso
 
 _WORDS = {Verdict.MATCH: "matches", Verdict.UNKNOWN: "unknown", Verdict.NO_MATCH: "no match"}
 _COLOURS = {Verdict.MATCH: "red", Verdict.UNKNOWN: "yellow", Verdict.NO_MATCH: "green"}
@@ -126,7 +127,10 @@ def show_explained(console: Console, explained: Explained) -> None:
         if one.deadline_ms is not None:
             word = "since" if one.verdict is Verdict.MATCH else "will match at"
             head += f", {word} {iso(one.deadline_ms)}"
-        tree = Tree(plain(head), style=_COLOURS[one.verdict], guide_style="dim")
+        if one.until_ms is not None:
+            head += f", {'until' if one.until_ms > explained.at_ms else 'expired at'} {iso(one.until_ms)}"
+        label = _lines(head, " ".join(one.about.split())) if one.about else plain(head)
+        tree = Tree(label, style=_COLOURS[one.verdict], guide_style="dim")
         for index, trace in enumerate(one.traces):
             branch = tree.add(plain(f"resource {index + 1}")) if len(one.traces) > 1 else tree
             for part in trace.parts or (trace,):

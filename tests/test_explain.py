@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from guard.core.facts import JobKey
+from guard.core.protocol import Outcome, State
+from guard.core.records import Draft, Intent
 from guard.errors import BadInput
+from guard.explained import explain_intent, explained_data
 from guard.explaining import explain_file
-from guard.report import explained_data
 from guard.screen import show_explained
 from guard.settings import fixed_settings
 
@@ -83,8 +86,8 @@ def test_golden(name, tmp_path):
         ),
         pytest.param(
             POLICIES + EXEMPTIONS,
-            "Policy p100-eco-one-day matches, but the job is left alone: exemption agreed: name glob trainjob-* "
-            "(is trainjob--py14_mem06-110).",
+            "Policy p100-eco-one-day matches, but the job is left alone until 2100-01-01T00:00:00.000Z at most: "
+            "exemption agreed: name glob trainjob-* (is trainjob--py14_mem06-110).",
             id="exempt",
         ),
         pytest.param(
@@ -115,6 +118,37 @@ def test_the_summary_says_what_follows(policies, summary, tmp_path):
     assert explained.summary == summary
 
 
+@pytest.mark.parametrize(
+    ("until", "verdict", "end"),
+    [
+        pytest.param("2021-11-11", "matches", "until 2021-11-12T00:00:00.000Z", id="to-come"),
+        pytest.param("2021-11-11T09:36:00Z", "no match", "expired at 2021-11-11T09:36:00.000Z", id="expired"),
+        pytest.param("9999-12-31", "matches", "until 9999-12-31T23:59:59.000Z", id="beyond-what-a-date-can-say"),
+    ],
+)
+def test_an_exemption_says_when_it_ends(until, verdict, end, tmp_path):
+    """
+    An exemption shows its end and who agreed to what, so that one that has expired does not look like a contradiction.
+    """
+    policies = POLICIES + EXEMPTIONS.replace("2099-12-31", until)
+    explained = explain_file(settings(tmp_path, policies), DATA / "running-30h.json", at_ms=AT_MS)
+    assert f"exemption agreed: {verdict}, {end}\nAgreed with the platform team. (platform-team)\n" in shown(explained)
+    assert explained_data(explained)["exemptions"][0]["until"] == end.split()[-1]
+    assert ("left alone until" in explained.summary) is (verdict == "matches")
+
+
+def test_a_policy_says_what_it_is_for(tmp_path):
+    """
+    The description of a policy stands below its name, because its conditions do not say why.
+    """
+    policies = POLICIES.replace("    mode", "    description: Short experiments only.\n    mode", 1)
+    explained = explain_file(settings(tmp_path, policies), DATA / "running-30h.json", at_ms=AT_MS)
+    said = (
+        "policy p100-eco-one-day (enforce, terminate): matches, since 2021-11-11T03:36:00.001Z\nShort experiments only.\n├"
+    )
+    assert said in shown(explained)
+
+
 def test_machines_get_the_same_tree(tmp_path):
     """
     The JSON form holds every clause with its value, its verdict and the moment at which it turns.
@@ -125,6 +159,37 @@ def test_machines_get_the_same_tree(tmp_path):
     assert first["deadline"] == "2021-11-11T03:36:00.001Z"
     growing = first["resources"][0]["parts"][-1]
     assert growing == {"clause": "duration > 24h", "verdict": "MATCH", "actual": "30h", "turns_at_ms": 1_636_601_760_001}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "note", "end"),
+    [
+        pytest.param(None, "", "on its way (accepted).", id="open"),
+        pytest.param(Outcome.GONE, "no such job", "gone: no such job.", id="closed"),
+    ],
+)
+def test_an_intent_of_the_ledger_is_explained(outcome, note, end):
+    """
+    Of a job that is gone the sentence says what the ledger kept: the policy, its reason and what came of it.
+    """
+    draft = Draft(
+        key=JobKey(region="r", project_id="p", job_id="j"),
+        target="t",
+        workspace="0",
+        run=1,
+        policy="one-day",
+        digest="0",
+        facts={"duration": "25h"},
+        reason="duration > 24h (is 25h)",
+        deadline_ms=1,
+        due_ms=1,
+        attempt=1,
+        fingerprint="",
+    )
+    intent = Intent(number=7, draft=draft, state=State.ACCEPTED, created_ms=AT_MS, outcome=outcome, note=note)
+    explained = explain_intent(intent)
+    assert explained.summary == f"By the ledger, intent 7: policy one-day matched (duration > 24h (is 25h)); {end}"
+    assert explained.facts == {"duration": "25h"}
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from guard.app import Outside
 from guard.cli.frame import ConfigOption, Output, OutputOption, moment_ms, print_json, screen, span_ms, told
 from guard.core.records import Pause
 from guard.demo import DemoOptions, run_demo
+from guard.explained import explained_data
 from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
-from guard.report import explained_data, iso
+from guard.report import iso
 from guard.screen import plain, show_explained, show_scan, table
 from guard.settings import load_settings, settings_or_none
 from guard.simulate import simulate_forever

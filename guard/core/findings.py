@@ -3,6 +3,7 @@ The errors of one policy file, gathered while it is read, with what makes them e
 """
 
 import difflib
+from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -18,12 +19,14 @@ class Findings:
     Where errors are put down: for one *file* and, inside it, one *policy*.
 
     Of a place at which the YAML itself is wrong nothing more is said: what stands there is not what its author meant.
+    *spans* are the begin, the end and the name of every policy so far.
     """
 
     file: str
     policy: str | None = None
     found: list[Diagnostic] = field(default_factory=list)
     silent: frozenset[Mark] = frozenset()
+    spans: list[tuple[Mark, Mark, str]] = field(default_factory=list)
 
     @classmethod
     def of_file(cls, file: str, problems: Iterable[Problem]) -> "Findings":
@@ -36,11 +39,26 @@ class Findings:
             findings.add(problem.mark, problem.message)
         return replace(findings, silent=frozenset(problem.mark for problem in marked))
 
-    def named(self, policy: str) -> "Findings":
+    def named(self, policy: str, *, begin: Mark, end: Mark) -> "Findings":
         """
-        Return the same findings, to be added to under the name of a policy or an exemption.
+        Return the same findings, to be added to under the name of a policy or an exemption that stands there.
         """
+        self.spans.append((begin, end, policy))
         return replace(self, policy=policy)
+
+    def in_order(self) -> list[Diagnostic]:
+        """
+        Return all errors in the order of their places; those of the YAML itself bear the name of the policy around them.
+        """
+        spans = sorted(self.spans)
+        begins = [begin for begin, _, _ in spans]
+        told = []
+        for one in sorted(self.found, key=lambda one: (one.line, one.column)):
+            place = Mark(one.line, one.column)
+            index = bisect(begins, place) - 1
+            inside = place in self.silent and index >= 0 and place < spans[index][1]
+            told.append(replace(one, policy=spans[index][2]) if inside else one)
+        return told
 
     def add(self, mark: Mark, message: str) -> None:
         """

@@ -58,7 +58,7 @@ def load(files: Sequence[tuple[str, bytes]], *, zone: tzinfo) -> PolicySet:
         findings = Findings.of_file(name, document.problems)
         if document.root is not None:
             _read_file(document.root, taken, findings)
-        found += sorted(findings.found, key=lambda one: (one.line, one.column))
+        found += findings.in_order()
     if found:
         raise PolicyErrors(found)
     return PolicySet(policies=tuple(taken.policies), exemptions=tuple(taken.exemptions))
@@ -134,7 +134,7 @@ def _name(node: Mapping, section: str, taken: _Taken, findings: Findings) -> tup
         wanted = f"at most {NAME_LENGTH} small letters, digits and inner hyphens"
         findings.add(value.mark, f"name: expected {wanted}, got {brief(name)}")
         return "", findings
-    findings = findings.named(name)
+    findings = findings.named(name, begin=node.mark, end=node.end)
     first = taken.names.get((section, name))
     if first is None:
         taken.names[section, name] = f"{findings.file}:{value.mark.line}"

@@ -73,7 +73,7 @@ def read_cases(file: str, content: bytes, policies: PolicySet) -> CaseFile:
         cases = _read_file(document.root, known, findings)
     elif document.root is not None:
         findings.add(document.root.mark, f"expected a mapping with 'tests', got {describe(document.root)}")
-    ordered = sorted(findings.found, key=lambda one: (one.line, one.column))
+    ordered = findings.in_order()
     return CaseFile(cases=tuple(cases), diagnostics=tuple(ordered))
 
 
@@ -139,7 +139,7 @@ def _price(key: str, node: Node, findings: Findings) -> Fraction:
 def _read_case(node: Mapping, known: _Known, terms: Terms, findings: Findings) -> Case:
     name = next((value for key, value in node.entries if key.text == "name"), None)
     text = text_of("name", {} if name is None else {"name": name}, findings, filled=True)
-    findings = findings.named(text) if text.strip() else findings
+    findings = findings.named(text, begin=node.mark, end=node.end) if text.strip() else findings
     values = values_of(node, TEST_KEYS, findings, required=("name", "expect"))
     read_at = read_instant("read_at", values["read_at"], findings) if "read_at" in values else None
     read_at_ms = DEFAULT_READ_AT_MS if read_at is None else read_at

@@ -10,7 +10,7 @@ text. What a key or a value *means* is not known in here.
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import yaml
@@ -79,11 +79,12 @@ class Listing:
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """
-    Keys and their values in the order of the file; no key stands twice.
+    Keys and their values in the order of the file; no key stands twice. At *end* something else may begin.
     """
 
     entries: tuple[tuple[Scalar, "Node"], ...]
     mark: Mark
+    end: Mark = field(default=Mark(0, 0), compare=False)
 
 
 Node = Scalar | Listing | Mapping
@@ -161,7 +162,7 @@ class _Builder:
                 self._open.append((isinstance(event, yaml.MappingStartEvent), mark, []))
             case yaml.CollectionEndEvent():
                 is_mapping, began, items = self._open.pop()
-                self._add(self._mapping(items, began) if is_mapping else Listing(tuple(items), began))
+                self._add(self._mapping(items, began, mark) if is_mapping else Listing(tuple(items), began))
             case yaml.ScalarEvent():
                 if _SURROGATE.search(event.value):
                     self._complain(mark, "the text holds half of a surrogate pair; write the character itself")
@@ -176,7 +177,7 @@ class _Builder:
         else:
             self._root = node
 
-    def _mapping(self, items: list[Node], mark: Mark) -> Mapping:
+    def _mapping(self, items: list[Node], mark: Mark, end: Mark) -> Mapping:
         entries: dict[str, tuple[Scalar, Node]] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, Scalar):
@@ -191,7 +192,7 @@ class _Builder:
                 self._complain(key.mark, f"the key {brief(key.text)} stands twice, first in line {first}")
             else:
                 entries[key.text] = (key, value)
-        return Mapping(tuple(entries.values()), mark)
+        return Mapping(tuple(entries.values()), mark, end)
 
 
 def brief(text: str) -> str:

@@ -10,9 +10,12 @@ import yaml
 
 MAX_BYTES = 256 * 1024
 
-# Beside what YAML itself refuses: line ends that YAML 1.1 knows and editors do not show, and characters that turn the
-# direction of writing, because a person would approve another text than the one that is read.
-_ODD = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Beside what YAML itself refuses: line ends that YAML 1.1 knows and editors do not show, and characters that nobody sees or
+# that turn the direction of writing, because a person would approve another text than the one that is read.
+_ODD = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "|[\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069]"
+)
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -73,6 +76,7 @@ def mark_of(place: Any) -> Mark:
     return Mark(place.line + 1, place.column + 1)
 
 
+_NO_BLOCK = "a value may not begin with '>' or '|'; a comparison is written {gt: 24h}, and other text in quotes"
 _SENTENCES = (
     (
         "mapping values are not allowed",
@@ -92,6 +96,7 @@ _SENTENCES = (
     ("expected ',' or '}'", "expected ',' or '}' here; put text that holds ': ', commas or brackets in quotes"),
     ("expected '<document start>'", "expected the end of the file here, because what stands before is complete"),
     ("expected the node content", "a value may not begin with this sign; put the text in quotes"),
+    ("scanning a block scalar expected", _NO_BLOCK),
     ("unknown escape character", "an unknown escape; use single quotes where backslashes stand for themselves"),
     ("expected <block end>", "this does not line up with what stands before it; check indentation, quotes and brackets"),
 )
@@ -100,6 +105,7 @@ _AT_THE_OPENING = (
     "unexpected document separator",
     "but got '<stream end>'",
     "a tag expected ' '",
+    "scanning a block scalar",
 )
 
 

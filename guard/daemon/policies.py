@@ -10,10 +10,12 @@ import structlog
 
 from guard.core.load import digest_of, load
 from guard.core.policy import PolicySet
-from guard.errors import BadInput
+from guard.errors import BadInput, PolicyErrors
 
 STILL_S = 2.0
 RESTLESS_S = 60.0
+TOLD = 20
+"""Errors that are logged and shown; a hostile file has thousands."""
 
 Files = Sequence[tuple[str, bytes]]
 log = structlog.get_logger("guard")
@@ -95,8 +97,9 @@ class PolicyFolder:
                 raise unreadable
             policies = load(files, zone=self.zone)
         except BadInput as error:
-            log.error("policies.refused", error=str(error), kept=self.taken[:12])
-            self._refused, self.error = content, str(error)
+            text = error.first(TOLD) if isinstance(error, PolicyErrors) else str(error)
+            log.error("policies.refused", error=text, kept=self.taken[:12])
+            self._refused, self.error = content, text
             self._settle(content)
             return None
         self.error = self._refused = ""

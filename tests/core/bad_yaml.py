@@ -2,7 +2,7 @@
 Bad YAML, bytes, sizes and depths. A part of the table of `test_bad_policies`.
 """
 
-from bad_row import YAML, Bad, block, match, policy
+from bad_row import YAML, Bad, block, exemption, match, policy
 
 FIELDS_LISTED = (
     "billing_code, unit_num, node_count, cards, flavor_id, flavor_type, accelerator, duration, age, "
@@ -18,6 +18,7 @@ NOT_YAML = "not valid YAML: "
 SECOND_COLON = (
     "a second ': ' in one line, wrong indentation, or a key before it without ': '; put text that holds ': ' in quotes"
 )
+NO_BLOCK = "a value may not begin with '>' or '|'; a comparison is written {gt: 24h}, and other text in quotes"
 NO_KEY = "expected a text as key, got a list or a mapping; put text that begins with '[' or '{' in quotes"
 SHORTER = "of at most 40 characters, with an exponent of at most 2 digits"
 HERE = "here; put text that holds ': ', commas or brackets in quotes"
@@ -124,26 +125,26 @@ YAML_ITSELF = (
     Bad(
         "anchor-and-alias",
         "policies:\n- name: p\n  match: &m {user: a}\n- name: q\n  match: *m\n",
-        f"5:10 {NO_ALIAS}",
+        f"5:10 [q] {NO_ALIAS}",
         unseen=YAML,
     ),
-    Bad("alias-of-nothing", match("{user: *nobody}"), f"3:17 {NO_ALIAS}", unseen=YAML),
-    Bad("alias-as-a-key", match("{*k : a}"), f"3:11 {NO_ALIAS}", unseen=YAML),
+    Bad("alias-of-nothing", match("{user: *nobody}"), f"3:17 [p] {NO_ALIAS}", unseen=YAML),
+    Bad("alias-as-a-key", match("{*k : a}"), f"3:11 [p] {NO_ALIAS}", unseen=YAML),
     Bad(
         "merge-key",
         "policies:\n- name: p\n  match: {user: a}\n  <<: {mode: enforce}\n",
-        "4:3 merge keys (<<) are not allowed; write the entries out",
+        "4:3 [p] merge keys (<<) are not allowed; write the entries out",
         unseen=YAML,
     ),
     Bad(
         "merge-of-an-alias",
         "policies:\n- &p\n  name: p\n  match: {user: a}\n- <<: *p\n  name: q\n",
-        "5:3 merge keys (<<) are not allowed; write the entries out",
-        f"5:7 {NO_ALIAS}",
+        "5:3 [q] merge keys (<<) are not allowed; write the entries out",
+        f"5:7 [q] {NO_ALIAS}",
         unseen=YAML,
     ),
-    Bad("tag-of-a-type", match("{cards: !!int '8'}"), f"3:18 {NO_TAG}", unseen=YAML),
-    Bad("tag-of-python", match("{user: !!python/object/apply:os.system [ls]}"), f"3:17 {NO_TAG}", unseen=YAML),
+    Bad("tag-of-a-type", match("{cards: !!int '8'}"), f"3:18 [p] {NO_TAG}", unseen=YAML),
+    Bad("tag-of-python", match("{user: !!python/object/apply:os.system [ls]}"), f"3:17 [p] {NO_TAG}", unseen=YAML),
     Bad("tag-on-a-collection", "policies: !!set {a, b}\n", f"1:11 {NO_TAG}", unseen=YAML),
     Bad(
         "duplicate-section",
@@ -154,42 +155,65 @@ YAML_ITSELF = (
     Bad(
         "duplicate-key-of-a-policy",
         "policies:\n- name: p\n  mode: observe\n  match: {user: a}\n  mode: enforce\n",
-        "5:3 the key 'mode' stands twice, first in line 3",
+        "5:3 [p] the key 'mode' stands twice, first in line 3",
         unseen=YAML,
     ),
-    Bad("duplicate-field", match("{user: a, user: b}"), "3:20 the key 'user' stands twice, first in line 3", unseen=YAML),
+    Bad(
+        "duplicates-in-and-around-policies",
+        "policies:\n- {name: a, name: b, match: {user: a}}\n- {name: b, mode: enforce, mode: observe, match: {user: a}}\n"
+        "policies: []\n",
+        "2:13 [a] the key 'name' stands twice, first in line 2",
+        "3:28 [b] the key 'mode' stands twice, first in line 3",
+        "4:1 the key 'policies' stands twice, first in line 1",
+        unseen=YAML,
+    ),
+    Bad(
+        "duplicate-key-of-an-exemption",
+        exemption("reason: r\n  reason: s"),
+        "7:3 [e] the key 'reason' stands twice, first in line 6",
+        unseen=YAML,
+    ),
+    Bad(
+        "duplicate-field", match("{user: a, user: b}"), "3:20 [p] the key 'user' stands twice, first in line 3", unseen=YAML
+    ),
     Bad(
         "duplicate-operator",
         match("{cards: {gt: 1, gt: 2}}"),
-        "3:26 the key 'gt' stands twice, first in line 3",
+        "3:26 [p] the key 'gt' stands twice, first in line 3",
         unseen=YAML,
     ),
     Bad(
         "duplicate-not",
         match("{not: {user: a}, not: {user: b}}"),
-        "3:27 the key 'not' stands twice, first in line 3",
+        "3:27 [p] the key 'not' stands twice, first in line 3",
         unseen=YAML,
     ),
     Bad(
         "duplicate-in-quotes",
         match("{user: a, 'user': b}"),
-        "3:20 the key 'user' stands twice, first in line 3",
+        "3:20 [p] the key 'user' stands twice, first in line 3",
         unseen=YAML,
     ),
     Bad(
         "key-is-a-list",
         match("{[user, name]: a}"),
         "3:10 [p] match: expected at least one condition, got an empty mapping",
-        f"3:11 {NO_KEY}",
+        f"3:11 [p] {NO_KEY}",
         unseen=YAML,
     ),
     Bad(
         "key-is-a-mapping",
         match("{? {user: a} : b}"),
         "3:10 [p] match: expected at least one condition, got an empty mapping",
-        f"3:13 {NO_KEY}",
+        f"3:13 [p] {NO_KEY}",
         unseen=YAML,
     ),
+    Bad("comparison-as-a-sign", match("\n    duration: > 24h"), f"4:15 {NOT_YAML}{NO_BLOCK}", unseen=YAML),
+    Bad("comparison-as-a-sign-without-a-space", match("\n    duration: >24h"), f"4:15 {NOT_YAML}{NO_BLOCK}", unseen=YAML),
+    Bad("zero-width-space", policy("description: \u200bx"), f"4:16 the character U+200B {NO_CHARACTER}", unseen=YAML),
+    Bad("soft-hyphen", match("{user: {ne: an\u00adn}}"), f"3:24 the character U+00AD {NO_CHARACTER}", unseen=YAML),
+    Bad("mark-of-direction", match("{user: {ne: ann\u200e}}"), f"3:25 the character U+200E {NO_CHARACTER}", unseen=YAML),
+    Bad("word-joiner", match("{user: {ne: ann\u2060}}"), f"3:25 the character U+2060 {NO_CHARACTER}", unseen=YAML),
     Bad("key-is-null", match("{~: a}"), f"3:11 [p] match: unknown field '~'; expected one of {FIELDS_LISTED}"),
     Bad(
         "two-documents",
@@ -207,7 +231,7 @@ YAML_ITSELF = (
         "template-braces",
         match("{user: {{ user }}}"),
         "3:17 [p] user: expected at least one operator, got an empty mapping",
-        f"3:18 {NO_KEY}",
+        f"3:18 [p] {NO_KEY}",
         unseen=YAML,
     ),
     Bad(
@@ -220,7 +244,7 @@ YAML_ITSELF = (
     Bad(
         "half-a-surrogate-pair",
         match('{user: "\\ud83d"}'),
-        "3:17 the text holds half of a surrogate pair; write the character itself",
+        "3:17 [p] the text holds half of a surrogate pair; write the character itself",
         unseen=YAML,
     ),
     Bad(

@@ -294,8 +294,8 @@ def test_nothing_else_is_raised(contents):
 )
 def test_large_files(content):
     """
-    Large files are judged in seconds, whatever they hold.
+    Large files are judged in seconds of computing, whatever they hold and whatever else the machine does.
     """
-    began = time.monotonic()
+    began = time.thread_time()
     outcome(content.encode())
-    assert time.monotonic() - began < QUICK_SECONDS
+    assert time.thread_time() - began < QUICK_SECONDS

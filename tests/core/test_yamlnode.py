@@ -145,7 +145,7 @@ def test_problems(content, problem):
         pytest.param("[" * 64 + "]" * 64, id="as-deep-as-allowed"),
         pytest.param("a: &unused 1\n'<<': 1\n", id="unused-anchor-and-quoted-merge"),
         pytest.param("%YAML 1.2\n---\na: 1\n...\n", id="one-document-with-all-marks"),
-        pytest.param("a: 'a\tb' # c\td\u200b", id="tab-in-quotes-and-comments"),
+        pytest.param("a: 'a\tb' # c\td\u200d", id="tab-in-quotes-and-comments"),
     ],
 )
 def test_allowed(content):
@@ -183,9 +183,9 @@ def test_bombs(content):
     """
     A file made to exhaust its reader is read or refused in seconds, and never crashes it.
     """
-    began = time.monotonic()
+    began = time.thread_time()
     read_yaml(content.encode())
-    assert time.monotonic() - began < QUICK_SECONDS
+    assert time.thread_time() - began < QUICK_SECONDS
 
 
 @settings(deadline=None, max_examples=150)

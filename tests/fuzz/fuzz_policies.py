@@ -76,9 +76,9 @@ class Fuzzing:
         """
         self.files = [("a.yaml", GOOD)] * beside_a_good_one + [("b.yaml", content)]
         self.now_s += 10
-        before, began = self.folder.taken, time.monotonic()
+        before, began = self.folder.taken, time.thread_time()
         new = self.folder.poll(steady=lambda: self.now_s, at_once=True)
-        took_s = time.monotonic() - began
+        took_s = time.thread_time() - began
         self.slowest_s = max(self.slowest_s, took_s)
         assert took_s < LIMIT_S, f"{took_s:.1f} s for one input"
         judged = _judge(self.files)
