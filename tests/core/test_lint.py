@@ -473,9 +473,9 @@ def test_work_is_bounded(match):
     """
     A file that would take for ever to analyse gets no warning, soon.
     """
-    began = time.monotonic()
+    began = time.process_time()
     assert lint_match(match, "  action: notify\n") == []
-    assert time.monotonic() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS
 
 
 def test_a_spent_refuter_says_nothing():

@@ -296,6 +296,6 @@ def test_large_files(content):
     """
     Large files are judged in seconds, whatever they hold.
     """
-    began = time.monotonic()
+    began = time.process_time()
     outcome(content.encode())
-    assert time.monotonic() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS

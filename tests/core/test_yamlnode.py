@@ -183,9 +183,9 @@ def test_bombs(content):
     """
     A file made to exhaust its reader is read or refused in seconds, and never crashes it.
     """
-    began = time.monotonic()
+    began = time.process_time()
     read_yaml(content.encode())
-    assert time.monotonic() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS
 
 
 @settings(deadline=None, max_examples=150)
