@@ -7,7 +7,6 @@ A disarmed guard is wired without a terminator, so there is nothing in the proce
 import contextlib
 import os
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -34,9 +33,11 @@ from guard.modelarts import (
     ModelArtsTerminator,
     Place,
     Service,
+    certificates_of,
     endpoint,
     find_credentials,
     http_client,
+    proxy_of,
 )
 from guard.modelarts import Target as Watched
 from guard.policyfiles import mark_of, read_folder
@@ -136,12 +137,10 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
 @contextlib.asynccontextmanager
 async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> AsyncIterator[Connections]:
     """
-    Connect the client of every target; raises ``BadInput`` for an unknown region or missing credentials.
+    Connect the client of every target; raises ``BadInput`` for an unknown region, missing credentials or a bad proxy.
     """
     environment = outside.environment
-    proxy = environment.get("HTTPS_PROXY") or environment.get("https_proxy") or None
-    bundle = environment.get("SSL_CERT_FILE")
-    verify = ssl.create_default_context(cafile=bundle) if bundle else True
+    proxy, verify = proxy_of(environment), certificates_of(environment)
     async with contextlib.AsyncExitStack() as stack:
         web = await stack.enter_async_context(http_client(transport=outside.transport, proxy=proxy, verify=verify))
         # The loopback and the metadata address are this machine's own: no proxy stands between.

@@ -120,6 +120,8 @@ class TargetError(GuardError):
 class Retryable(TargetError):
     """
     Throttled (429) or a fault of the service (5xx); *retry_after* is in seconds where the service named it.
+
+    Without a *status* nothing was sent: the credentials could not be had.
     """
 
 

@@ -146,10 +146,13 @@ def intent_row(intent: Intent) -> dict[str, Any]:
 
 def iso(at_ms: int | None) -> str | None:
     """
-    Return a moment in ISO 8601, UTC, to the millisecond.
+    Return a moment in ISO 8601, UTC, to the millisecond; one that no calendar shows is said in words.
     """
     if at_ms is None:
         return None
+    if not 0 <= at_ms < 253_402_300_800_000:
+        # Garbage from the wire and limits of thousands of years lead here, and must not hide the rest of a report.
+        return "before 1970" if at_ms < 0 else "after the year 9999"
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -137,9 +137,9 @@ class Settings(BaseSettings):
 
     @field_validator("scan_interval", "confirm_timeout")
     @classmethod
-    def _at_least_a_second(cls, value: int) -> int:
-        if value < 1000:
-            raise ValueError("expected at least 1s")
+    def _bearable(cls, value: int) -> int:
+        if not 1000 <= value <= 366 * 86_400_000:
+            raise ValueError("expected at least 1s and at most 366d")
         return value
 
     @field_validator("targets")

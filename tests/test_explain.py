@@ -15,6 +15,7 @@ from guard.core.records import Draft, Intent
 from guard.errors import BadInput
 from guard.explained import explain_intent, explained_data
 from guard.explaining import explain_file
+from guard.report import iso
 from guard.screen import show_explained
 from guard.settings import fixed_settings
 
@@ -159,6 +160,21 @@ def test_machines_get_the_same_tree(tmp_path):
     assert first["deadline"] == "2021-11-11T03:36:00.001Z"
     growing = first["resources"][0]["parts"][-1]
     assert growing == {"clause": "duration > 24h", "verdict": "MATCH", "actual": "30h", "turns_at_ms": 1_636_601_760_001}
+
+
+def test_a_moment_that_no_calendar_shows(tmp_path):
+    """
+    A limit of more years than a calendar has is said in words, in the table and in the JSON form.
+    """
+    explained = explain_file(settings(tmp_path, POLICIES.replace("3d", "99999999d")), DATA / "running-30h.json", at_ms=AT_MS)
+    assert "turns at after the year 9999" in shown(explained)
+    explained = explain_file(
+        settings(tmp_path, "policies: [{name: a, match: {duration: {gt: 99999999d}}}]"),
+        DATA / "running-30h.json",
+        at_ms=AT_MS,
+    )
+    assert explained_data(explained)["policies"][0]["deadline"] == "after the year 9999"
+    assert (iso(-1), iso(0), iso(253_402_300_800_000)) == ("before 1970", "1970-01-01T00:00:00.000Z", "after the year 9999")
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ class Enforcer:
         if isinstance(error, NoAnswer):
             tries.unanswered += 1
             return intent, tries.unanswered < MAX_UNANSWERED
-        if error.status == 429:
+        if error.status in (None, 429):  # not sent, or throttled: not carried out
             intent = await self._denied(intent, target, str(error), unanswered=unanswered)
         tries.retries += 1
         asked_s = error.retry_after or 0.0

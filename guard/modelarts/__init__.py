@@ -10,6 +10,7 @@ from guard.modelarts.client import ModelArtsClient, Target
 from guard.modelarts.credentials import Credentials
 from guard.modelarts.endpoints import REGIONS, endpoint
 from guard.modelarts.exchange import Exchange, Observer, http_client
+from guard.modelarts.network import certificates_of, proxy_of
 from guard.modelarts.service import Patience, Service
 from guard.modelarts.terminator import ModelArtsTerminator
 from guard.modelarts.workspaces import Workspace
@@ -26,7 +27,9 @@ __all__ = [
     "Service",
     "Target",
     "Workspace",
+    "certificates_of",
     "endpoint",
     "find_credentials",
     "http_client",
+    "proxy_of",
 ]

@@ -11,6 +11,7 @@ import difflib
 import httpx
 
 from guard.errors import BadInput
+from guard.modelarts.network import has_port
 
 REGIONS = (
     *("cn-north-1", "cn-north-2", "cn-north-4", "cn-north-9", "cn-north-11", "cn-north-12"),
@@ -48,6 +49,7 @@ def _checked(override: str) -> str:
         url = httpx.URL(override)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in ("https", "http") or not url.host or url.userinfo or url.query or url.path not in ("", "/"):
+    more = url.userinfo or url.query or url.path not in ("", "/")
+    if url.scheme not in ("https", "http") or not url.host or not has_port(url) or more:
         raise BadInput("an endpoint is https:// (or http:// on loopback), a host and perhaps a port, nothing else")
     return override.rstrip("/")

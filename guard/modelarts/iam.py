@@ -15,7 +15,7 @@ from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import IamToken
 from guard.modelarts.exchange import Exchange
 from guard.modelarts.metadata import instant
-from guard.modelarts.readings import Undecodable, at, decoded
+from guard.modelarts.readings import Undecodable, at, decoded, is_text
 
 EARLY_S = 60 * 60.0
 NAMES = {"user": "HW_USER_NAME", "password": "HW_USER_PASSWORD", "domain": "HW_DOMAIN_NAME"}
@@ -44,6 +44,9 @@ def user_from_environment(environment: Mapping[str, str]) -> IamUser | None:
     missing = [NAMES[key] for key, value in held.items() if not value]
     if missing:
         raise BadInput(f"an IAM user is set without {' and '.join(missing)}")
+    broken = [NAMES[key] for key, value in held.items() if not is_text(value)]
+    if broken:
+        raise BadInput(f"{' and '.join(broken)} in the environment must be UTF-8")
     return IamUser(user=held["user"], domain=held["domain"], password=held["password"])
 
 

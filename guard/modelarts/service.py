@@ -27,6 +27,8 @@ T = TypeVar("T")
 # Answers that are remembered, and what cutting to whole seconds makes them differ by.
 SAMPLES = 60
 CUT_S = 1.0
+# How old a permission to send may get while credentials are fetched.
+PROMPT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +170,26 @@ class Service:
     async def once(self, ask: Ask, *, accept: frozenset[int]) -> httpx.Response:
         """
         Send one call exactly once and return an answer whose status is in *accept*, else raise the ``TargetError`` tree.
+
+        Raises ``Retryable``, with nothing sent, if the credentials took long: what allowed the call (a gate, a lease) was
+        asked before, and has to be asked again.
         """
-        return await self._answered(ask, await self._credential(None), accept=accept)
+        began = self.clock.monotonic()
+        credential = await self._credential(None)
+        took_s = self.clock.monotonic() - began
+        if took_s > PROMPT_S:
+            raise Retryable(f"{ask.wanted}: the credentials took {took_s:.0f} s, nothing was sent")
+        return await self._answered(ask, credential, accept=accept)
 
     async def _credential(self, refused: Credential | None) -> Credential:
         try:
             if refused is not None:
                 return await self.credentials.renew(refused=refused)
             return await self.credentials.current()
-        except NoAnswer as error:
-            # The call itself was not sent, so nothing about it is unknown.
-            raise Retryable(f"credentials could not be fetched, nothing was sent: {error}") from error
+        except (NoAnswer, Retryable) as error:
+            # The call itself was not sent, so nothing about it is unknown, and a status would not be of its answer.
+            told = f"credentials could not be fetched, nothing was sent: {error}"
+            raise Retryable(told, retry_after=error.retry_after) from error
 
     async def _answered(self, ask: Ask, credential: Credential, *, accept: frozenset[int]) -> httpx.Response:
         headers = {"content-type": CONTENT_TYPE}

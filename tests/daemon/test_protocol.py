@@ -7,7 +7,7 @@ from daemon_stand import EXEMPT, HOUR_MS, OBSERVED, ONE_DAY, on_stand, running
 from protocol_rows import ANY_RUNNING, FIRST, ROWS, later, lease_lost, paused, refusing
 
 from guard.core.records import Pause
-from guard.errors import LedgerHeld
+from guard.errors import LedgerHeld, Retryable
 from tests.changing import replace
 
 
@@ -70,6 +70,31 @@ def test_gate_before_the_intent(reason, prepare, options):
         assert (stand.sent(), len(stand.calls.of("show"))) == (0, 0)
 
     on_stand(act, running(), **options)
+
+
+class Keyless:
+    """
+    A terminator whose credentials cannot be had.
+    """
+
+    async def terminate(self, job_id):
+        raise Retryable("credentials could not be fetched, nothing was sent")
+
+
+def test_a_call_that_was_not_sent_is_not_waited_for():
+    """
+    Without credentials no call is on its way, so the intent ends after its retries, and the record says so.
+    """
+
+    async def act(stand):
+        stand.targets["lab"] = replace(stand.target, terminator=Keyless())
+        await stand.walk()
+        intent = await stand.intent()
+        assert (intent.outcome, stand.sent()) == ("failed", 0)
+        assert "nothing was sent" in intent.note
+        assert await stand.steps() == ["intended", *4 * ["sending", "denied"], "failed"]
+
+    on_stand(act, running())
 
 
 def test_retry_after_is_waited_for():

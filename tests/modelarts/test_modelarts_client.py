@@ -714,7 +714,18 @@ def test_endpoints():
 
 @pytest.mark.parametrize(
     "override",
-    ["", "modelarts.test", "ftp://x", "https://u:p@x", "https://x/v2", "https://x?a=b", "https://", "https://x:y"],
+    [
+        "",
+        "modelarts.test",
+        "ftp://x",
+        "https://u:p@x",
+        "https://x/v2",
+        "https://x?a=b",
+        "https://",
+        "https://x:y",
+        "https://x:99999",
+        "http://x:0",
+    ],
 )
 def test_broken_endpoints(override):
     """

@@ -243,6 +243,8 @@ def test_an_iam_user_in_the_environment():
     with pytest.raises(BadInput, match="HW_DOMAIN_NAME") as raised:
         user_from_environment({name: value for name, value in USER.items() if name != "HW_DOMAIN_NAME"})
     assert "hunter2" not in str(raised.value)
+    with pytest.raises(BadInput, match=r"^HW_USER_PASSWORD in the environment must be UTF-8$"):
+        user_from_environment({**USER, "HW_USER_PASSWORD": "hunter2\udcff"})
 
 
 def exchange_over(behind: Any, clock: HandClock | None = None) -> Exchange:

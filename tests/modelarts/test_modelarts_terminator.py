@@ -2,14 +2,16 @@
 The one mutating call: sent once, whatever happens, and believed only when the service says that it accepted.
 """
 
+import contextlib
 from typing import Any
 
 import httpx
 import pytest
-from calling import HOUR_MS, NOW_MS, Bench, answer, ask, in_turn, refusal, wire_job
+from calling import HOUR_MS, KEY, NOW_MS, Bench, HandClock, answer, ask, in_turn, refusal, wire_job
 
 from guard.errors import Conflict, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, Unauthorized
-from guard.modelarts import ModelArtsTerminator
+from guard.modelarts import Credentials, ModelArtsTerminator
+from guard.modelarts.credentials import AccessKey
 from guard.ports import Terminator
 from guard.simulator import DEFAULT_PROJECT, FLAVORS, Fault, Knobs, SimJob, World
 
@@ -83,6 +85,48 @@ def test_failures_are_raised_after_one_request(given, kind):
     assert len(requests) == 1
     assert bench.clock.slept == []
     assert [operation for operation, _, _ in bench.seen] == ["terminate"]
+
+
+@pytest.mark.parametrize(("slow_s", "sent"), [pytest.param(5.0, 1, id="on-the-limit"), pytest.param(5.1, 0, id="just-over")])
+def test_what_allowed_the_call_does_not_get_old_while_credentials_are_fetched(slow_s, sent):
+    """
+    A pause or a lost lease meanwhile would not be seen, so nothing is sent; the next attempt, with credentials at hand, is.
+    """
+    handle, requests = in_turn(answer(wire_job(), 202), answer(wire_job(), 202))
+    clock = HandClock()
+
+    async def fetch() -> AccessKey:
+        clock.seconds += slow_s
+        return KEY
+
+    bench = Bench(handle, clock=clock, credentials=Credentials(fetch, clock.now, identity="slow"))
+
+    async def act(bench: Bench) -> None:
+        terminator = ModelArtsTerminator(bench.service)
+        with contextlib.nullcontext() if sent else pytest.raises(Retryable, match="nothing was sent"):
+            await terminator.terminate("job-1")
+        assert len(requests) == sent
+        await terminator.terminate("job-1")
+        assert len(requests) == sent + 1
+
+    ask(bench, act)
+
+
+@pytest.mark.parametrize("error", [NoAnswer("token: silence"), Retryable("token: 503", status=503, retry_after=7.0)])
+def test_credentials_that_cannot_be_had(error):
+    """
+    A failure to get credentials is told from one of the call, which was not sent: it carries no status.
+    """
+    handle, requests = in_turn(answer(wire_job(), 202))
+    clock = HandClock()
+
+    async def fetch() -> AccessKey:
+        raise error
+
+    with pytest.raises(Retryable, match="nothing was sent: token") as raised:
+        terminate(Bench(handle, clock=clock, credentials=Credentials(fetch, clock.now, identity="none")))
+    assert (raised.value.status, raised.value.retry_after) == (None, error.retry_after)
+    assert requests == []
 
 
 @pytest.mark.parametrize("job_id", ["", ".", ".."])
