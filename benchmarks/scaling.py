@@ -12,7 +12,7 @@ from benchmarks.fleet import Fleet
 from benchmarks.plot import log_log
 from benchmarks.policies import many
 from benchmarks.service import simulated
-from benchmarks.walk import walked
+from benchmarks.walk import Shelf, walked
 from guard.core.load import load
 from guard.core.policy import PolicySet
 from guard.daemon.view import View
@@ -47,9 +47,11 @@ def run(*, quick: bool, largest: bool = False) -> Result:
 
 def _measured(jobs: int, policies: PolicySet) -> tuple[float, float]:
     with simulated(Fleet(jobs=jobs, described=0.2, frozen=True)) as service:
-        inventory, walk_s = asyncio.run(walked(service))
-    if len(inventory.jobs) != jobs:
-        raise RuntimeError(f"the walk found {len(inventory.jobs)} of {jobs} jobs")
+        shelf = Shelf()
+        walk = asyncio.run(walked(service, shelf))
+    if len(shelf.jobs) != jobs or not walk.inventory.complete:
+        raise RuntimeError(f"the walk found {len(shelf.jobs)} of {jobs} jobs")
+    inventory, walk_s = walk.inventory, walk.seconds
     view = View(policies=policies)
     began = time.perf_counter()
     view.take(inventory, now_ms=inventory.finished_at_ms)

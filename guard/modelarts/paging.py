@@ -84,7 +84,8 @@ async def walk(
     Read a whole list with ``fetch(offset, limit)``; *meaning* is what an earlier walk found out about ``offset``, and
     *length* how long the list was, beyond which nothing is asked for ahead.
 
-    *take* gets the wanted items of each window, one window after another; when it returns True the walk ends there.
+    *take* gets the wanted items of each window, one window after another; when it returns True of one that brought
+    something the walk ends there.
     A failure of the first window is raised; a later one leaves what was read, with the doubt. No request outlives the walk.
     """
     reader = _Reader(fetch, take, limits)
@@ -177,7 +178,8 @@ class _Reader(Generic[T]):
                 self.doubt = "jobs left the list faster than it could be read"
             ends = len(items) < window.limit
             brought = self.cover.extend(items, ends=ends)
-            if done or ends:
+            # A window of which all was read before, as the first probe may be, does not tell that there is enough.
+            if (done and brought) or ends:
                 self.end = window.first + len(items)
                 return True
             further = window.end > reach

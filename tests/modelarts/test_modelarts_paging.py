@@ -4,6 +4,7 @@ Walks over lists that change while they are read, under both meanings of ``offse
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.errors import Retryable
+from guard.modelarts.cover import KEPT, Cover
 from guard.modelarts.paging import MOST_OVERLAP, Limits, Walked, walk, window_at
 from guard.simulator import FLAVORS, CallLog, Knobs, LoopbackTransport, SimJob, World, create_app
 
@@ -141,21 +143,27 @@ async def nothing(items: Sequence[object]) -> bool:
 
 class Moving:
     """
-    A list of numbers of which *leaving* go, by *choose*, after each request; *fail_at* is a request that fails.
+    A list of numbers of which *leaving* go after each request, from the front or by chance; the request *fail_at* fails,
+    from *flip_at* on ``offset`` means the other thing, and answers are made *out_of_order* if asked at once.
     """
 
-    def __init__(self, size: int, means: str, *, leaving: int = 0, from_front: bool = True, fail_at: int = 0) -> None:
+    def __init__(self, size: int, means: str, *, leaving: int = 0, from_front: bool = True, **odd: int) -> None:
         self.live = list(range(size))
         self.gone: set[int] = set()
         self.requests: list[tuple[int, int]] = []
-        self._means, self._leaving, self._from_front, self._fail_at = means, leaving, from_front, fail_at
+        self._means, self._leaving, self._from_front = means, leaving, from_front
+        self._fail_at, self._flip_at, self._out_of_order = (odd.get(k, 0) for k in ("fail_at", "flip_at", "out_of_order"))
         self._random = random.Random(size)
 
     async def fetch(self, offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
         self.requests.append((offset, limit))
-        if len(self.requests) == self._fail_at:
+        number = len(self.requests)
+        for _ in range(self._random.randrange(5) if self._out_of_order else 0):
+            await asyncio.sleep(0)
+        if number == self._fail_at:
             raise Retryable("no more")
-        first = offset * limit if self._means == "page" else offset
+        flipped = 0 < self._flip_at <= number
+        first = offset * limit if (self._means == "page") != flipped else offset
         page = [(str(number), number) for number in self.live[first : first + limit]]
         leaving = min(self._leaving, len(self.live))
         going = self.live[:leaving] if self._from_front else self._random.sample(self.live, leaving)
@@ -177,7 +185,7 @@ def walk_list(moving: Moving, limits: Limits | None = None, **learnt: Any) -> tu
     return asyncio.run(walk(moving.fetch, take, limits or Limits(), **learnt)), found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     size=st.integers(0, 400),
     means=st.sampled_from(["page", "item"]),
@@ -185,12 +193,14 @@ def walk_list(moving: Moving, limits: Limits | None = None, **learnt: Any) -> tu
     from_front=st.booleans(),
     believed=st.sampled_from([None, "page", "item"]),
     ahead=st.integers(1, 6),
+    odd=st.fixed_dictionaries({"flip_at": st.sampled_from([0, 0, 2, 3, 7]), "out_of_order": st.integers(0, 1)}),
 )
-def test_a_walk_misses_nothing_or_says_so(size, means, leaving, from_front, believed, ahead):
+def test_a_walk_misses_nothing_or_says_so(size, means, leaving, from_front, believed, ahead, odd):
     """
-    Whatever leaves, and whatever was believed of ``offset``, a walk without a doubt has found all that stayed.
+    Whatever leaves, whatever was believed of ``offset``, if its meaning changes meanwhile, and in whichever order windows
+    are made that were asked for at once: a walk without a doubt has found all that stayed.
     """
-    moving = Moving(size, means, leaving=leaving, from_front=from_front)
+    moving = Moving(size, means, leaving=leaving, from_front=from_front, **odd)
     came, found = walk_list(moving, Limits(max_windows=80, ahead=ahead), meaning=believed)
     stayed = set(range(size)) - moving.gone
     assert came.doubt or stayed <= found
@@ -264,3 +274,115 @@ def test_windows_always_move_on(start, means):
     assert window.first <= start
     assert window.first == (window.offset * window.limit if means == "page" else window.offset)
     assert window.end > start + MOST_OVERLAP
+
+
+@pytest.mark.parametrize("means", ["page", "item"])
+@pytest.mark.parametrize("flip_at", [5, 13])
+def test_a_service_that_changes_its_mind(means, flip_at):
+    """
+    When ``offset`` begins to mean the other thing on the way, the walk finds that out and still reads all, ahead or not.
+    """
+    moving = Moving(1000, means, flip_at=flip_at)
+    came, found = walk_list(moving)
+    assert (came.doubt, found) == ("", set(range(1000)))
+    assert (came.jobs, came.meaning) == (1000, "item" if means == "page" else "page")
+    assert len(moving.requests) < 80
+
+
+@pytest.mark.parametrize("out_of_order", [0, 1])
+def test_windows_ahead_under_churn(out_of_order):
+    """
+    Borders that jobs leave through are read again, each loss from where it was and not from the beginning.
+    """
+    moving = Moving(5000, "item", leaving=4, from_front=False, out_of_order=out_of_order)
+    came, found = walk_list(moving, Limits(ahead=4))
+    assert came.doubt == ""
+    assert set(range(5000)) - moving.gone <= found
+    assert len(moving.requests) < 220
+
+
+def test_a_burst_of_endings_does_not_begin_anew():
+    """
+    When hundreds of jobs end at once, the walk goes back as far as it must and no further.
+    """
+    moving = Moving(3000, "item")
+
+    async def fetch(offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
+        if len(moving.requests) == 40:
+            del moving.live[:400]
+        return await moving.fetch(offset, limit)
+
+    found: set[int] = set()
+
+    async def take(numbers: Sequence[int]) -> bool:
+        found.update(numbers)
+        return False
+
+    came = asyncio.run(walk(fetch, take, Limits()))
+    assert (came.doubt, found) == ("", set(range(3000)))
+    assert sum(offset == 0 for offset, _ in moving.requests) == 1
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_a_window_that_fails_in_the_middle(ahead):
+    """
+    What came before a failed window is kept, in order, and what was asked for behind it is not.
+    """
+    came, found = walk_list(Moving(2000, "item", fail_at=20), Limits(ahead=ahead))
+    assert came.doubt == "no more"
+    assert found == set(range(len(found)))
+    assert 800 < came.jobs == len(found) < 2000
+
+
+@pytest.mark.parametrize("how", ["cancelled", "taker"])
+def test_no_request_outlives_the_walk(how):
+    """
+    When a walk is cancelled, or its taker fails, the requests in flight are gone when it has ended.
+    """
+    asked = 0
+
+    async def fetch(offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
+        nonlocal asked
+        asked += 1
+        if asked > 6:
+            await asyncio.get_running_loop().create_future()
+        return [(str(number), number) for number in range(offset, offset + limit)]
+
+    async def take(numbers: Sequence[int]) -> bool:
+        if how == "taker" and asked > 6:
+            raise RuntimeError("full")
+        return False
+
+    async def run() -> None:
+        walking = asyncio.ensure_future(walk(fetch, take, Limits(), meaning="item"))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        walking.cancel()
+        with pytest.raises(RuntimeError if how == "taker" else asyncio.CancelledError):
+            await walking
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+    assert asked > 6
+
+
+def test_a_walk_keeps_nothing():
+    """
+    A walk of 100,000 jobs takes less than two mebibytes, and remembers a bounded number of ids.
+    """
+
+    async def fetch(offset: int, limit: int) -> Sequence[tuple[str | None, int]]:
+        return [(f"{number:036}", number) for number in range(offset, min(offset + limit, 100_000))]
+
+    tracemalloc.start()
+    try:
+        came = asyncio.run(walk(fetch, nothing, Limits(), meaning="item"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (came.jobs, came.doubt) == (100_000, "")
+    assert peak < 2 * 2**20
+    cover = Cover()
+    for first in range(0, 5000, 40):
+        cover.extend([(str(number), number) for number in range(first, first + 50)], ends=False)
+    assert (len(cover), cover.wanted) == (KEPT, 5010)
