@@ -25,7 +25,9 @@ def run(*, quick: bool) -> Result:
     fleet = Fleet(jobs=jobs, new_per_hour=per_hour, speed=speed, origin=time.time(), started=time.monotonic(), described=0.2)
     with tempfile.TemporaryDirectory() as folder, simulated(fleet) as service:
         # What finds new jobs is left at its default: that is what operators get.
-        site = Site(folder=Path(folder), url=service.url, settings={"scan_interval": None})
+        site = Site(
+            folder=Path(folder), url=service.url, settings={"scan_interval": None, "walk_interval": None, "api_rate": None}
+        )
         with running(site, fleet=fleet) as guard:
             guard.wait_for("scan.finished", timeout_s=60)
             began = service.news()["now"]
@@ -33,7 +35,7 @@ def run(*, quick: bool) -> Result:
             news, log = service.news(), service.log()
             spans = (news["now"] - began) / 3600
             lists = [entry for entry in log if entry["operation"] == "list" and entry["at"] >= began]
-            troubles = sum(guard.metric("guard_scheduler_events_total").values())
+            troubles = sum(guard.metric("costguard_scheduler_events_total").values())
     # The newest ones may still be on their way to a list.
     counted = [one for one, at in news["created"].items() if began <= at <= news["now"] - 90]
     seen_s = [news["shown"].get(one, math.inf) - news["created"][one] for one in counted]

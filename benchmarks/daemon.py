@@ -78,7 +78,14 @@ class Site:
         policies.mkdir(parents=True, exist_ok=True)
         for index, text in enumerate(self.policies or [ONE_POLICY % self.limit]):
             (policies / f"p{index}.yaml").write_text(text, encoding="utf-8")
-        fixed = {"armed": True, "limits": "none", "listen": "127.0.0.1:0", "scan_interval": "60m"}
+        fixed = {
+            "armed": True,
+            "limits": "none",
+            "listen": "127.0.0.1:0",
+            "scan_interval": "60m",
+            "walk_interval": "60m",
+            "api_rate": 1000,
+        }
         places = {"targets": [self.target], "policies": str(policies), "ledger": f"sqlite:///{self.ledger}"}
         return {key: value for key, value in {**fixed, **places, **self.settings}.items() if value is not None}
 

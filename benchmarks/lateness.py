@@ -57,7 +57,7 @@ def measured(fleet: Fleet, interval: str, beyond_s: float) -> tuple[list[float],
     Run the daemon over a fleet until every due job was stopped, or so long beyond; return the lateness of each in ms.
     """
     with tempfile.TemporaryDirectory() as folder, simulated(fleet) as service:
-        site = Site(folder=Path(folder), url=service.url, settings={"scan_interval": interval})
+        site = Site(folder=Path(folder), url=service.url, settings={"walk_interval": interval})
         with running(site) as guard:
             ready = guard.wait_for("scan.finished", timeout_s=20.0 + beyond_s)
             ready_s = time.monotonic() - guard.began

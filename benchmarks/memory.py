@@ -55,7 +55,7 @@ def _peak(jobs: int, policies: int, timeout_s: float) -> tuple[float, float, flo
                 return guard.memory_mib("VmHWM"), 0.0, float("nan")
             started = guard.events("guard.started")[0]["timestamp"]
             # The gauges are shown after the walk; what that costs belongs to the peak.
-            guard.metric("guard_jobs")
+            guard.metric("costguard_jobs")
             return guard.memory_mib("VmHWM"), float(event["jobs"]), seconds_between(started, event["timestamp"])
 
 

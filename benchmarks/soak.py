@@ -30,13 +30,18 @@ def run(*, quick: bool, minutes: float = 10.0) -> Result:
     )
     rss: list[float] = []
     with tempfile.TemporaryDirectory() as folder, simulated(fleet) as service:
-        site = Site(folder=Path(folder), url=service.url, limit=f"{LIMIT_HOURS}h", settings={"scan_interval": "20m"})
+        site = Site(
+            folder=Path(folder),
+            url=service.url,
+            limit=f"{LIMIT_HOURS}h",
+            settings={"scan_interval": None, "walk_interval": None},
+        )
         with running(site, fleet=fleet) as guard:
             for _ in range(20):
                 time.sleep(seconds / 20)
                 rss.append(guard.memory_mib())
             accepted, now, starts = service.accepted(), service.news()["now"], service.starts()
-            events = guard.metric("guard_scheduler_events_total")
+            events = guard.metric("costguard_scheduler_events_total")
             failed = [one["event"] for one in guard.events() if one.get("level") == "error"]
     due_s = {job: start / 1000 + LIMIT_HOURS * 3600 + 0.001 for job, start in starts.items() if job.startswith("new-")}
     late_s = [accepted[job] - at for job, at in due_s.items() if job in accepted]

@@ -22,10 +22,16 @@ def run(*, quick: bool) -> Result:
     knobs: dict[str, object] = {"terminate_seconds": 2.0, "rate_limit_per_second": PER_SECOND}
     fleet = Fleet(jobs=jobs, due=due, due_from_ms=now_ms() + lead_s * 1000, knobs=knobs)
     with tempfile.TemporaryDirectory() as folder, simulated(fleet) as service:
-        with running(Site(folder=Path(folder), url=service.url, settings={"scan_interval": "5s"})) as guard:
+        with running(
+            Site(
+                folder=Path(folder),
+                url=service.url,
+                settings={"scan_interval": "5s", "walk_interval": "5s", "api_rate": None},
+            )
+        ) as guard:
             settle(guard, fleet, until_ms=fleet.due_from_ms + (5_000 if quick else 120_000))
-            throttled = sum(guard.metric("guard_api_throttled_total").values())
-            lag = guard.metric("guard_discovery_lag_seconds")
+            throttled = sum(guard.metric("costguard_api_throttled_total").values())
+            lag = guard.metric("costguard_discovery_lag_seconds")
         accepted, starts, log = service.accepted(), service.starts(), service.log()
     late_s = [at - (starts[job] + LIMIT_MS + 1) / 1000 for job, at in accepted.items()]
     ideal_s, last_s = 2 * due / PER_SECOND, max(late_s, default=float("inf"))

@@ -117,7 +117,7 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
         enforcer = Enforcer(ledger=ledger, gate=gate, view=view, metrics=metrics, clock=clock, confirmation=confirmation)
         rules = Rules(
             limits=settings.limits_in_force(),
-            walk_every_ms=settings.scan_interval,
+            walk_every_ms=settings.walk_interval,
             armed_since_ms=int(clock.now() * 1000),
         )
         deadlines = {name: Deadlines() for name in targets}

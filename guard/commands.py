@@ -16,6 +16,7 @@ from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
+from guard.daemon.schedule import Intervals
 from guard.daemon.server import bind, serving
 from guard.daemon.service import Service
 from guard.daemon.targets import Target
@@ -41,9 +42,13 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
     async with wired(settings, outside) as guard:
         sock = bind(settings.listen)
         await guard.lease.acquire()
-        interval_s = settings.scan_interval / 1000
         service = Service(
-            cycle=guard.cycle, folder=guard.folder, lease=guard.lease, clock=guard.clock, interval_s=interval_s
+            cycle=guard.cycle,
+            folder=guard.folder,
+            lease=guard.lease,
+            clock=guard.clock,
+            intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
+            keep_ended_ms=settings.keep_ended,
         )
         app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes)
         async with serving(app, sock) as port:
@@ -66,6 +71,7 @@ def _announced(settings: Settings) -> dict[str, object]:
         "targets": [one.name for one in settings.targets],
         "policies": str(settings.policies),
         "scan_interval_s": settings.scan_interval / 1000,
+        "walk_interval_s": settings.walk_interval / 1000,
     }
 
 

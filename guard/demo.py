@@ -120,7 +120,8 @@ def _settings(folder: Path, url: str) -> Settings:
         prices=prices,
         ledger=f"sqlite:///{folder / 'guard.db'}",
         listen="127.0.0.1:0",
-        scan_interval="5m",
+        scan_interval="1m",
+        walk_interval="5m",
         limits={"window": "2h", "max_terminations": 9, "max_percent_of_running": 50},
     )
 

@@ -111,8 +111,12 @@ class Settings(BaseSettings):
     """The URL of the ledger."""
     listen: str = "127.0.0.1:9108"
     """Where /metrics, /livez and /readyz are served."""
-    scan_interval: SpanMs = 60_000
-    """How often every target is walked. Deadlines do not depend on it; new jobs are found by it."""
+    scan_interval: SpanMs = 12_000
+    """How often every target is looked at for new jobs, with one or two calls. Deadlines do not depend on it."""
+    walk_interval: SpanMs = 1_200_000
+    """How often every live job of a target is read. Only that proves that a job is gone, and shows changed facts."""
+    keep_ended: SpanMs = 2_592_000_000
+    """How long jobs that ended are remembered, so that a restarted one is known as such."""
     limits: LimitSettings | Literal["none"] = LimitSettings()
     """How many terminations a sliding window allows; ``none`` removes the limits, which every start says."""
     clock: ClockRule = ClockRule.SMALLER
@@ -135,7 +139,7 @@ class Settings(BaseSettings):
             raise ValueError(f"expected an IANA time zone such as UTC or Asia/Shanghai, got {value!r}{hint}")
         return value
 
-    @field_validator("scan_interval", "confirm_timeout")
+    @field_validator("scan_interval", "walk_interval", "confirm_timeout")
     @classmethod
     def _bearable(cls, value: int) -> int:
         if not 1000 <= value <= 366 * 86_400_000:

@@ -118,6 +118,28 @@ class Cycle:
         )
         return inventory
 
+    async def look(self, target: Target, *, waiting: bool) -> int:
+        """
+        Look for new jobs of a target, and if asked at those that wait; plan again what is held back. Return the list calls.
+
+        Raises ``TargetError`` if nothing could be read. It proves nothing about jobs that it does not show.
+        """
+        reading = Reading(source=target.source, taken=lambda jobs: self.take(target, jobs), acted=self._act_on_record)
+        before = len(self.view.watched)
+        calls = await target.source.look(reading.take, lambda key: key in self.view.watched)
+        if waiting and self.view.tally(target.name).waiting:
+            calls += await target.source.look_waiting(reading.take)
+        await reading.act()
+        held = [key for key in self.view.held if self.view.watched[key].job.target == target.name]
+        if held:
+            await self.act(self.view.decide_again(held, now_ms=target.source.now_ms()))
+        self.enforcer.metrics.reached(target.source)
+        self.changed = True
+        found = len(self.view.watched) - before
+        if found or reading.ordered:
+            log.info("look.finished", target=target.name, new=found, ordered=reading.ordered, calls=calls)
+        return calls
+
     async def take(self, target: Target, jobs: Sequence[Job], *, walk: int = 0) -> list[JobKey]:
         """
         Take in what was read of a target's jobs; return those that may have to be acted on.

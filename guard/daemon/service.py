@@ -1,8 +1,8 @@
 """
 The daemon: starts everything, keeps it running, and ends it in order.
 
-The scheduler starts the walks; one task per target waits for the next deadline; a tick a second looks at the pause and
-the lease, and another one, which may take its time, at the policy folder. A first SIGTERM or SIGINT lets the intents on
+The schedule begins the walks, the looks and the deadlines of each target; a tick a second looks at the pause and the lease,
+and another one, which may take its time, at the policy folder. A first SIGTERM or SIGINT lets the intents on
 their way finish, a second one ends at once; both leave a ledger that the next start can go on with.
 """
 
@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 
 from guard.core.policy import PolicySet
+from guard.core.spans import DAY_MS
 from guard.daemon.cycle import Cycle
-from guard.daemon.deadlines import LONGEST_SLEEP_S
+from guard.daemon.health import LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
+from guard.daemon.schedule import Intervals, Schedule
 from guard.daemon.targets import Target
 from guard.daemon.watch import PolicyWatch
 from guard.errors import BadInput, LedgerUnusable, TargetError
@@ -30,8 +29,6 @@ HEARTBEAT_S = 5.0
 TICK_S = 1.0
 DRAIN_S = 25.0
 RETRY_S = 5.0
-FORGET_AFTER_MS = 30 * 86_400_000
-_EVENTS = {EVENT_JOB_ERROR: "error", EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "max_instances"}
 
 log = structlog.get_logger("guard")
 
@@ -46,21 +43,24 @@ class Service:
     folder: PolicyFolder
     lease: Lease
     clock: Clock
-    interval_s: float
+    intervals: Intervals
+    keep_ended_ms: int = 30 * DAY_MS
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     ticked: float = 0.0
-    walked: set[str] = field(default_factory=set)
-    unread: dict[str, str] = field(default_factory=dict)
+    health: dict[str, Health] = field(init=False)
     failing: dict[str, str] = field(default_factory=dict)
     watch: PolicyWatch = field(init=False)
+    schedule: Schedule = field(init=False)
     _paused: bool = False
     _shut: bool = False
     _undecided: bool = False
 
     def __post_init__(self) -> None:
         self.watch = PolicyWatch(folder=self.folder, cycle=self.cycle, clock=self.clock)
+        self.health = {name: Health() for name in self.cycle.targets}
+        self.schedule = Schedule(clock=self.clock, metrics=self.cycle.enforcer.metrics)
 
     async def run(self, policies: PolicySet) -> None:
         """
@@ -75,16 +75,18 @@ class Service:
         self.watch.take(policies)
         await self.cycle.resume()
         self.ticked = asyncio.get_running_loop().time()
-        scheduler = self._scheduler()
         waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]
         waiters += [asyncio.create_task(self._recall(one)) for one in self.cycle.targets.values()]
+        for target in self.cycle.targets.values():
+            self.schedule.every("walk", target, self._walk, seconds=self.intervals.walk_s, at_once=True)
+            self.schedule.every("look", target, self._look, seconds=self.intervals.scan_s, at_once=False)
         tickers = [asyncio.create_task(one) for one in (self._tick_forever(), self._watch_forever())]
-        scheduler.start()
+        self.schedule.start()
         try:
             await self.stop.wait()
         finally:
             log.info("guard.stopping", on_their_way=len(self.cycle.driving))
-            scheduler.shutdown(wait=False)
+            self.schedule.stop()
             for task in waiters:
                 task.cancel()
             await self._drain()
@@ -96,7 +98,7 @@ class Service:
         """
         Return what speaks against this process being of use now.
         """
-        found = [f"target {name} was not read yet" for name in self.cycle.targets if name not in self.walked]
+        found = [f"target {name} was not read yet" for name, one in self.health.items() if not one.read]
         if not self.lease.held():
             found.append("the ledger is not held by this process")
         if self.cycle.broken is not None:
@@ -107,7 +109,7 @@ class Service:
         """
         Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
         """
-        found = [f"target {name} could not be read: {why}" for name, why in self.unread.items()]
+        found = [f"target {name} could not be read: {one.error}" for name, one in self.health.items() if one.error]
         found += self.watch.notes()
         if self._paused:
             found.append("paused: nothing is terminated")
@@ -140,47 +142,63 @@ class Service:
             self.ending.set()
         self.stop.set()
 
-    def _scheduler(self) -> AsyncIOScheduler:
-        now = self.clock.now()
-        real_s = (self.clock.instant(now + self.interval_s) - self.clock.instant(now)).total_seconds()
-        scheduler = AsyncIOScheduler(
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}, timezone="UTC"
-        )
-        scheduler.add_listener(self._scheduled, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
-        for target in self.cycle.targets.values():
-            trigger = IntervalTrigger(seconds=1) if real_s < 1 else IntervalTrigger(seconds=int(real_s))
-            scheduler.add_job(self._walk, trigger, args=[target], id=target.name, next_run_time=self.clock.instant(now))
-        return scheduler
-
-    def _scheduled(self, event: JobExecutionEvent) -> None:
-        name = _EVENTS[event.code]
-        self.cycle.enforcer.metrics.scheduler_events.labels(name).inc()
-        error = getattr(event, "exception", None)
-        log.error("scheduler.troubled", event_name=name, target=event.job_id, error=str(error) if error else "")
-
     async def _walk(self, target: Target) -> None:
         await self._attempt(f"walk of {target.name}", self._walk_once(target))
 
+    async def _look(self, target: Target) -> None:
+        await self._attempt(f"look at {target.name}", self._look_once(target))
+
     async def _walk_once(self, target: Target) -> None:
-        cycle = self.cycle
+        cycle, health = self.cycle, self.health[target.name]
+        if health.walking:
+            return
+        health.walking = True
         try:
-            await cycle.walk(target)
-            before_ms = target.source.now_ms() - FORGET_AFTER_MS
-            await cycle.enforcer.ledger.forget(target.name, before_ms=before_ms)
-            cycle.view.forget(target.name, before_ms=before_ms)
-            cycle.settled.clear()
-            cycle.broken = None
-            if self.lease.held() and not self.stop.is_set():
-                # What a failure stopped on its way is taken up again, as after a restart.
-                await cycle.resume()
-            await self._show_open()
-            self.unread.pop(target.name, None)
-            self.walked.add(target.name)
+            with self._reading(target):
+                inventory = await cycle.walk(target)
+                health.walked(complete=inventory.complete)
+                before_ms = target.source.now_ms() - self.keep_ended_ms
+                await cycle.enforcer.ledger.forget(target.name, before_ms=before_ms)
+                cycle.view.forget(target.name, before_ms=before_ms)
+                await self._settle()
+        finally:
+            health.walking = False
+
+    async def _look_once(self, target: Target) -> None:
+        health = self.health[target.name]
+        if health.walking:
+            return
+        if health.is_due():
+            await self._walk_once(target)
+            return
+        with self._reading(target):
+            await self.cycle.look(target, waiting=health.looks % LOOKS_PER_WAIT == 0)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        cycle = self.cycle
+        cycle.settled.clear()
+        cycle.broken = None
+        if self.lease.held() and not self.stop.is_set():
+            # What a failure stopped on its way is taken up again, as after a restart.
+            await cycle.resume()
+        await self._show_open()
+
+    @contextlib.contextmanager
+    def _reading(self, target: Target) -> Iterator[None]:
+        """
+        Note of a target whether it could be read; a ledger that fails meanwhile is noted as broken.
+        """
+        health = self.health[target.name]
+        try:
+            yield
         except (TargetError, BadInput) as error:
-            self.unread[target.name] = str(error)
+            health.failed(str(error))
         except LedgerUnusable as error:
-            cycle.broken = error
+            self.cycle.broken = error
             log.error("ledger.failed", error=str(error))
+        else:
+            health.error = ""
 
     async def _show_open(self) -> None:
         left = await self.cycle.enforcer.ledger.open_intents()
@@ -199,9 +217,8 @@ class Service:
             if what in self.failing:
                 await self.clock.sleep(RETRY_S)
                 continue
-            next_ms = queue.next_ms()
-            left_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - target.source.now_ms()) / 1000
-            await self._sleep_or_change(queue.changed, min(max(left_s, 0.0), LONGEST_SLEEP_S))
+            self.schedule.arm(target, queue)
+            await queue.changed.wait()
 
     async def _attempt(self, what: str, turn: Awaitable[object]) -> None:
         """
@@ -215,15 +232,6 @@ class Service:
             log.error("turn.failed", what=what, error=str(error), kind=type(error).__name__)
         else:
             self.failing.pop(what, None)
-
-    async def _sleep_or_change(self, changed: asyncio.Event, seconds: float) -> None:
-        sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
-        waking = asyncio.ensure_future(changed.wait())
-        try:
-            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            waking.cancel()
 
     async def _tick_forever(self) -> None:
         beaten = -HEARTBEAT_S
@@ -259,6 +267,9 @@ class Service:
 
     async def _look_around(self) -> None:
         self.watch.show()
+        for name, target in self.cycle.targets.items():
+            # The clocks may have moved since.
+            self.schedule.arm(target, self.cycle.deadlines[name])
         paused = await self.cycle.enforcer.gate.paused()
         self.cycle.enforcer.metrics.paused.set(paused is not None)
         if (paused is not None) is not self._paused:

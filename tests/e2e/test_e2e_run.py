@@ -42,7 +42,7 @@ def test_a_job_is_ended_at_the_second_at_which_it_breaks_the_policy(site, simula
     """
     A job that is a few seconds short of its limit is spared until then, and ended without waiting for the next walk.
     """
-    site.set(armed=True, scan_interval="1h")
+    site.set(armed=True, scan_interval="1h", walk_interval="1h")
     simulated.runs("nearly", hours=24 - 3 / 3600)
     with daemon(site) as running:
         assert simulated.asked_to_end() == []
@@ -98,7 +98,7 @@ def test_a_pause_is_obeyed_by_the_running_daemon(site, simulated):
     """
     ``guard pause`` beside the daemon stops it before its next call, and ``guard resume`` lets it act at once.
     """
-    site.set(armed=True, scan_interval="1s")
+    site.set(armed=True, scan_interval="1s", walk_interval="1s")
     with daemon(site) as running:
         assert site.guard("pause", "--reason", "stocktaking").returncode == 0
         simulated.stage("forgotten")
@@ -158,7 +158,7 @@ def killed_in_every_state(site: Site, simulated: Simulated) -> None:
         faults += [{**asdict(fault), "job_id": job_id} for fault in several]
     simulated.stage()
     simulated.world.knobs = changed(simulated.world.knobs, {"faults": faults, "terminate_seconds": HELD_FOR_S})
-    site.set(armed=True, confirm_timeout="8s", scan_interval="1s")
+    site.set(armed=True, confirm_timeout="8s", scan_interval="1s", walk_interval="1s")
     reached = {job_id: state for job_id, (state, _) in STATES.items()}
 
     def unanswered_was_carried_out() -> bool:
@@ -218,7 +218,7 @@ def test_killed_again_and_again(site, simulated):
     """
     wanted = [f"job-{index}" for index in range(12)]
     simulated.stage(*wanted)
-    site.set(armed=True, scan_interval="1s")
+    site.set(armed=True, scan_interval="1s", walk_interval="1s")
     simulated.world.knobs = changed(simulated.world.knobs, {"latency_seconds": 0.05})
     for pause in (0.0, 0.1, 0.2, 0.4):
         with daemon(site, wait=False) as running:
@@ -236,7 +236,7 @@ def test_refused_keys_do_not_end_the_daemon(site, simulated):
     With keys that are refused the daemon stays up, says so in its log and metrics, shows no secret and ends nothing.
     """
     simulated.stage("forgotten")
-    site.set(armed=True, scan_interval="1s")
+    site.set(armed=True, scan_interval="1s", walk_interval="1s")
     wrong = "wrong-and-just-as-secret"
     with daemon(site, wait=False, HUAWEICLOUD_SDK_SK=wrong) as running:
         until(lambda: running.events("scan.failed"), "the walk fails")

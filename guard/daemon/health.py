@@ -1,0 +1,51 @@
+"""
+How the reading of one target goes: whether it was read at all, what the last failure said, when to walk it again.
+"""
+
+from dataclasses import dataclass
+
+# Of so many looks for new jobs, one looks at those that wait too.
+LOOKS_PER_WAIT = 3
+MOST_LOOKS = 32
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """
+    *read* once a walk came to its end, *error* is why the newest attempt failed ("" if it did not), *looks* counts the looks
+    since the last walk.
+
+    A walk that failed or was incomplete is tried again at the next look, then after twice as many looks each time.
+    """
+
+    read: bool = False
+    error: str = ""
+    walking: bool = False
+    looks: int = 0
+    _again_after: int = 1
+    _wanted: bool = True
+
+    def walked(self, *, complete: bool) -> None:
+        """
+        Note that a walk came to its end.
+        """
+        self.read, self.error, self.looks = True, "", 0
+        self._wanted = not complete
+        if complete:
+            self._again_after = 1
+
+    def failed(self, why: str) -> None:
+        """
+        Note that a walk or a look failed.
+        """
+        self.error = why
+
+    def is_due(self) -> bool:
+        """
+        Count a look, and tell whether a walk is to be made in its place.
+        """
+        self.looks += 1
+        if not self._wanted or self.looks < self._again_after:
+            return False
+        self.looks, self._again_after = 0, min(2 * self._again_after, MOST_LOOKS)
+        return True
