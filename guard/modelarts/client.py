@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Job, Missing, Resource
+from guard.core.lanes import Lane
 from guard.errors import Refused, TargetError
 from guard.modelarts.answers import FILTER_REFUSED
 from guard.modelarts.flavors import FlavorTable, Table, filled, lacks_detail, parse_flavors
@@ -98,11 +99,11 @@ class ModelArtsClient:
             finished_at_ms=self.now_ms(),
         )
 
-    async def read(self, job_id: str) -> Job:
+    async def read(self, job_id: str, *, lane: Lane = Lane.CHECK, rank: int = 0) -> Job:
         """
-        Read one job, with the flavor table's help if it lacks its flavor.
+        Read one job in its turn, with the flavor table's help if it lacks its flavor.
         """
-        return await self._filled(await self._show(job_id))
+        return await self._filled(await self._show(job_id, lane=lane, rank=rank))
 
     async def workspaces(self) -> tuple[Workspace, ...]:
         """
@@ -125,9 +126,9 @@ class ModelArtsClient:
         Return the flavor table of the region, by (pool id or "", flavor id).
         """
         path = project_path("v2", self._service.project_id, "training-job-flavors")
-        return await self._service.read(
-            Ask(operation="flavors", method="GET", path=path, wanted="flavor table"), parse_flavors
-        )
+        # The re-read before a kill may wait for it, so it must not wait behind those of other jobs.
+        ask = Ask(operation="flavors", method="GET", path=path, wanted="flavor table", lane=Lane.CHECK)
+        return await self._service.read(ask, parse_flavors)
 
     async def renew(self) -> None:
         """
@@ -198,10 +199,10 @@ class ModelArtsClient:
         found = {job_id: job for job_id, job in walked.found.items() if job is not None}
         return Walked(found=found, junk=walked.junk, doubt=walked.doubt)
 
-    async def _show(self, job_id: str) -> Job:
+    async def _show(self, job_id: str, *, lane: Lane, rank: int = 0) -> Job:
         path = job_path(self._service.project_id, job_id)
         wanted = f"job {job_id[:80]!r}"
-        ask = Ask(operation="show", method="GET", path=path, wanted=wanted)
+        ask = Ask(operation="show", method="GET", path=path, wanted=wanted, lane=lane, rank=rank)
         job = await self._service.read(ask, lambda content: parse_answer(content, self._origin()))
         if job is None:
             raise unexpected(wanted, "the answer names no job")
@@ -222,7 +223,7 @@ class ModelArtsClient:
             if lacks_detail(job) and known is None and lookups < MAX_LOOKUPS:
                 try:
                     lookups += 1
-                    known = (await self._show(job.key.job_id)).resources
+                    known = (await self._show(job.key.job_id, lane=Lane.DISCOVERY)).resources
                 except TargetError:
                     # The job stays as the list gave it; the next walk tries again.
                     lookups = MAX_LOOKUPS

@@ -15,10 +15,12 @@ from urllib.parse import quote
 
 import httpx
 
+from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts.answers import clean, error_of, http_date
 from guard.modelarts.credentials import Credential, Credentials, IamToken
 from guard.modelarts.exchange import Exchange, Received
+from guard.modelarts.pace import Pace
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
 from guard.modelarts.wire import Unparsable, usable_id
 from guard.ports import Clock
@@ -27,12 +29,15 @@ T = TypeVar("T")
 # Answers that are remembered, and what cutting to whole seconds makes them differ by.
 SAMPLES = 60
 CUT_S = 1.0
+READ = frozenset({200})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """
     One call: *operation* is its name in metrics, *path* is quoted already, *wanted* says in errors what was asked for.
+
+    Each attempt waits for its turn in its *lane*, among others of it the smallest *rank* first.
     """
 
     operation: str
@@ -41,6 +46,8 @@ class Ask:
     wanted: str
     content: bytes = b""
     params: Mapping[str, str] = field(default_factory=dict)
+    lane: Lane = Lane.DISCOVERY
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +122,7 @@ class ServiceTime:
 
 class Service:
     """
-    ModelArts of one project at *endpoint* (a base URL), called with *credentials*.
+    ModelArts of one project at *endpoint* (a base URL), called with *credentials* at the *pace* of its target.
     """
 
     def __init__(
@@ -126,10 +133,12 @@ class Service:
         endpoint: str,
         project_id: str,
         patience: Patience | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._exchange = exchange
         self._endpoint = endpoint
         self._patience = patience or Patience()
+        self.pace = pace or Pace(exchange.clock)
         self.credentials = credentials
         self.project_id = project_id
         self.time = ServiceTime(exchange.clock)
@@ -146,6 +155,7 @@ class Service:
         Return what *parse* makes of the answer (200).
 
         Throttling, faults, silence and broken answers are repeated with patience, and refused credentials are renewed once.
+        Each attempt takes a turn of its own, and none is held between two.
         Raises the ``TargetError`` tree.
         """
         attempt, refused = 1, None
@@ -153,7 +163,9 @@ class Service:
             credential = None
             try:
                 credential = await self._credential(refused)
-                return self._parsed(ask, await self._answered(ask, credential, accept=frozenset({200})), parse)
+                async with self.pace.turn(ask.lane, rank=ask.rank) as turn:
+                    response = await self._answered(ask, credential, turn, accept=READ)
+                return self._parsed(ask, response, parse)
             except Unauthorized:
                 if refused is not None or credential is None:
                     raise
@@ -165,11 +177,13 @@ class Service:
                 attempt += 1
                 await self._exchange.clock.sleep(wait)
 
-    async def once(self, ask: Ask, *, accept: frozenset[int]) -> httpx.Response:
+    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
         """
-        Send one call exactly once and return an answer whose status is in *accept*, else raise the ``TargetError`` tree.
+        Send one call exactly once, with a *turn* that is held, and return an answer whose status is in *accept*.
+
+        Raises the ``TargetError`` tree for any other, and for none.
         """
-        return await self._answered(ask, await self._credential(None), accept=accept)
+        return await self._answered(ask, await self._credential(None), turn, accept=accept)
 
     async def _credential(self, refused: Credential | None) -> Credential:
         try:
@@ -180,7 +194,7 @@ class Service:
             # The call itself was not sent, so nothing about it is unknown.
             raise Retryable(f"credentials could not be fetched, nothing was sent: {error}") from error
 
-    async def _answered(self, ask: Ask, credential: Credential, *, accept: frozenset[int]) -> httpx.Response:
+    async def _answered(self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
         headers = {"content-type": CONTENT_TYPE}
         auth = None
         if isinstance(credential, IamToken):
@@ -189,12 +203,16 @@ class Service:
             auth = SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
         url = httpx.URL(self._endpoint + ask.path, params=ask.params) if ask.params else httpx.URL(self._endpoint + ask.path)
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
+        self.pace.used(turn)
         received = await self._exchange.send(ask.operation, request, auth=auth)
         self.time.note(received)
         response = received.response
         if response.status_code in accept:
             return response
-        raise error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
+        error = error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
+        if response.status_code == 429:
+            self.pace.throttled(turn, retry_after=error.retry_after)
+        raise error
 
     @staticmethod
     def _parsed(ask: Ask, response: httpx.Response, parse: Callable[[bytes], T]) -> T:

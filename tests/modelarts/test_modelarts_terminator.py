@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from calling import HOUR_MS, NOW_MS, Bench, answer, ask, in_turn, refusal, wire_job
+from calling import HOUR_MS, NOW_MS, Bench, answer, ask, in_turn, refusal, sent, wire_job
 
 from guard.errors import Conflict, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, Unauthorized
 from guard.modelarts import ModelArtsTerminator
@@ -16,7 +16,7 @@ from guard.simulator import DEFAULT_PROJECT, FLAVORS, Fault, Knobs, SimJob, Worl
 
 def terminate(bench: Bench, job_id: str = "job-1") -> None:
     terminator: Terminator = ModelArtsTerminator(bench.service)
-    ask(bench, lambda _: terminator.terminate(job_id))
+    ask(bench, lambda _: sent(terminator, job_id))
 
 
 def world_with_a_job(clock: Any, **knobs: Any) -> World:
@@ -119,10 +119,10 @@ def test_against_the_simulator():
 
     async def act(bench: Bench) -> None:
         terminator = ModelArtsTerminator(bench.service)
-        await terminator.terminate("job-1")
+        await sent(terminator, "job-1")
         assert (await bench.client.read("job-1")).phase == "Terminating"
         with pytest.raises(Conflict):
-            await terminator.terminate("job-1")
+            await sent(terminator, "job-1")
 
     ask(bench, act)
     assert bench.log.accepted_terminations() == ["job-1"]
