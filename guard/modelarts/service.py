@@ -5,8 +5,9 @@ Only reads are repeated, here and nowhere else. The waits go through the clock p
 by the event loop's own time), so that demos and tests with their own clock wait by it too.
 """
 
+import bisect
+import functools
 import random
-import statistics
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ T = TypeVar("T")
 SAMPLES = 60
 CUT_S = 1.0
 READ = frozenset({200})
+# Addresses that are kept as they were parsed.
+URLS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +88,31 @@ class ServiceTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bases: deque[float] = deque(maxlen=SAMPLES)
+        self._bases: deque[float] = deque()
+        # The same in order, so that an answer costs no sorting.
+        self._ordered: list[float] = []
         self._base: float | None = None
+        self._read: tuple[str, float | None] = ("", None)
 
     def note(self, received: Received) -> None:
         """
         Take in the Date of an answer.
         """
-        date = http_date(received.response.headers.get("date"))
+        text = received.response.headers.get("date", "")
+        if text != self._read[0]:
+            # Many answers bear the same second.
+            self._read = (text, http_date(text))
+        date = self._read[1]
         if date is None:
             return
-        self._bases.append(date - received.received_at)
-        middle = statistics.median(self._bases)
-        self._base = max(base for base in self._bases if base <= middle + CUT_S)
+        base = date - received.received_at
+        self._bases.append(base)
+        bisect.insort(self._ordered, base)
+        if len(self._bases) > SAMPLES:
+            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
+        half = len(self._ordered) // 2
+        middle = (self._ordered[half] + self._ordered[-1 - half]) / 2
+        self._base = self._ordered[bisect.bisect_right(self._ordered, middle + CUT_S) - 1]
 
     def offset_s(self) -> float | None:
         """
@@ -142,6 +157,8 @@ class Service:
         self.credentials = credentials
         self.project_id = project_id
         self.time = ServiceTime(exchange.clock)
+        # Lists go to the same address again and again, and a job is read, ended and read until it has ended.
+        self._url = functools.lru_cache(maxsize=URLS)(httpx.URL)
 
     @property
     def clock(self) -> Clock:
@@ -201,7 +218,9 @@ class Service:
             headers["x-auth-token"] = credential.token
         else:
             auth = SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
-        url = httpx.URL(self._endpoint + ask.path, params=ask.params) if ask.params else httpx.URL(self._endpoint + ask.path)
+        url = self._url(self._endpoint + ask.path)
+        if ask.params:
+            url = url.copy_merge_params(ask.params)
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
         self.pace.used(turn)
         received = await self._exchange.send(ask.operation, request, auth=auth)
