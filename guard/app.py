@@ -5,6 +5,7 @@ A disarmed guard is wired without a terminator, so there is nothing in the proce
 """
 
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -18,11 +19,12 @@ from guard.core.policy import PolicySet
 from guard.daemon.clocks import RealClock
 from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
-from guard.daemon.enforce import Confirmation, Enforcer
+from guard.daemon.enforce import Enforcer
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.planning import Rules
 from guard.daemon.policies import PolicyFolder
+from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.ledger.lease import SqlLease
@@ -31,6 +33,7 @@ from guard.modelarts import (
     Exchange,
     ModelArtsClient,
     ModelArtsTerminator,
+    Pace,
     Place,
     Service,
     certificates_of,
@@ -44,6 +47,9 @@ from guard.policyfiles import mark_of, read_folder
 from guard.ports import Clock
 from guard.pricing.book import read_book
 from guard.settings import Settings
+
+# Connections for what has no pace: tokens, temporary keys and the metadata of the machine.
+OTHER_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +148,12 @@ async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> A
     environment = outside.environment
     proxy, verify = proxy_of(environment), certificates_of(environment)
     async with contextlib.AsyncExitStack() as stack:
-        web = await stack.enter_async_context(http_client(transport=outside.transport, proxy=proxy, verify=verify))
+        # Every call that has its turn finds a connection, so one target that hangs takes none from another.
+        connections = len(settings.targets) * settings.api_in_flight + OTHER_CONNECTIONS
+        client = functools.partial(http_client, transport=outside.transport, verify=verify, connections=connections)
+        web = await stack.enter_async_context(client(proxy=proxy))
         # The loopback and the metadata address are this machine's own: no proxy stands between.
-        direct = await stack.enter_async_context(http_client(transport=outside.transport, verify=verify))
+        direct = await stack.enter_async_context(client())
         nearby = Exchange(direct, outside.clock, metrics.called)
         far = Exchange(web, outside.clock, metrics.called)
         found: Connections = {}
@@ -153,11 +162,19 @@ async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> A
             place = Place(environment=environment, region=one.region, project_id=one.project_id, section=one.credentials)
             credentials = await find_credentials(place, far, link_local=nearby)
             exchange = nearby if httpx.URL(url).host in ("127.0.0.1", "localhost", "::1") else far
-            service = Service(exchange, credentials, endpoint=url, project_id=one.project_id)
+            pace = _pace(one.name, settings, outside, metrics)
+            service = Service(exchange, credentials, endpoint=url, project_id=one.project_id, pace=pace)
             workspaces = () if one.workspaces == "all" else tuple(one.workspaces)
             watched = Watched(name=one.name, region=one.region, project_id=one.project_id, workspaces=workspaces)
             found[one.name] = Connection(client=ModelArtsClient(watched, service), service=service)
         yield found
+
+
+def _pace(target: str, settings: Settings, outside: Outside, metrics: Metrics) -> Pace:
+    rate, most, waited = settings.api_rate, settings.api_in_flight, metrics.paces.waited
+    pace = Pace(outside.clock, per_second=rate, in_flight=most, waited=waited)
+    metrics.paces.watch(target, lambda: pace.rate)
+    return pace
 
 
 def holder() -> str:

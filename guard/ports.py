@@ -5,11 +5,13 @@ Adapters implement them, the daemon only knows them, and ``app`` puts the two to
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
 from guard.core.facts import Inventory, Job, JobKey
+from guard.core.lanes import Lane, Turn
 from guard.core.plan import Attempt, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
@@ -97,9 +99,11 @@ class JobSource(Protocol):
         """
         ...
 
-    async def read(self, job_id: str) -> Job:
+    async def read(self, job_id: str, *, lane: Lane = Lane.CHECK, rank: int = 0) -> Job:
         """
-        Read one job; raises ``JobGone`` if there is none, ``Refused`` if the answer is about another job.
+        Read one job in its turn: by its *lane*, within that the smallest *rank* first.
+
+        Raises ``JobGone`` if there is none, ``Refused`` if the answer is about another job.
         """
         ...
 
@@ -139,9 +143,17 @@ class Terminator(Protocol):
     Terminates jobs of one target. A disarmed process holds none.
     """
 
-    async def terminate(self, job_id: str) -> None:
+    def turn(self, *, rank: int) -> AbstractAsyncContextManager[Turn]:
         """
-        Send one terminate call, without any repetition; return if it was accepted, else raise the ``TargetError`` tree.
+        Wait for the right to send one call, the smallest *rank* first, and hold it; one that is not used costs nothing.
+        """
+        ...
+
+    async def terminate(self, job_id: str, turn: Turn) -> None:
+        """
+        Send one terminate call, without any repetition, with a *turn* that is held and was not used.
+
+        Return if it was accepted, else raise the ``TargetError`` tree.
         """
         ...
 

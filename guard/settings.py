@@ -130,6 +130,11 @@ class Settings(BaseSettings):
     savings_horizon: SpanMs = 86_400_000
     """The horizon over which the upper savings of a termination are counted."""
 
+    api_rate: float = Field(default=20.0, gt=0, le=1000)
+    """How many calls per second a target is sent at most. Throttling lowers it, and it slowly rises to this again."""
+    api_in_flight: int = Field(default=16, ge=4, le=1000)
+    """How many calls to a target may be on their way at once; a part of them is kept for terminations."""
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

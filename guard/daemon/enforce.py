@@ -7,25 +7,27 @@ finish. The reactions themselves are in ``core.protocol``; in here are the calls
 
 import random
 from dataclasses import dataclass
-from fractions import Fraction
 
 import structlog
 from msgspec.structs import replace
 
 from guard.core.decide import Decision
 from guard.core.facts import TERMINABLE_PHASES, Job
+from guard.core.lanes import Lane
 from guard.core.protocol import Outcome, State, Step, after_confirm, after_reread, confirm_waits
 from guard.core.records import Closing, Intent
-from guard.core.savings import settle
 from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, objection, too_early_ms
+from guard.daemon.settling import Confirmation, settled
 from guard.daemon.targets import Target
 from guard.daemon.tries import (
     LONGEST_ASKED_S,
+    LONGEST_HOLD_S,
     LONGEST_RETRY_S,
     MAX_CONFLICTS,
     MAX_EARLY,
+    MAX_LATE,
     MAX_RETRIES,
     MAX_UNANSWERED,
     Tries,
@@ -45,16 +47,6 @@ from guard.errors import (
 from guard.ports import Clock, Ledger
 
 log = structlog.get_logger("guard")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """
-    How long to wait for the end of a job after the call, and the horizon over which savings are counted.
-    """
-
-    limit_s: float = 600.0
-    horizon_ms: int = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +115,7 @@ class Enforcer:
     async def _reread_once(self, intent: Intent, target: Target) -> Decision | Closing | None:
         known = self.view.seen(intent.draft.key)
         try:
-            job = await self._read(intent, target)
+            job = await self._read(intent, target, lane=Lane.CHECK, rank=intent.draft.deadline_ms)
         except JobGone as error:
             return Closing(outcome=Outcome.GONE, note=str(error))
         except (TargetError, BadInput) as error:
@@ -135,7 +127,7 @@ class Enforcer:
             job = replace(job, read_at_ms=known.last_seen_ms)
         step = after_reread(job.phase, job.secondary_phase, sent=in_flight(intent))
         if isinstance(step, Outcome):
-            return self._settled(intent, job, step)
+            return settled(intent, job, step, self.confirmation)
         if step is Step.CONFIRM:
             return None
         return self.view.judge(job, now_ms=target.source.now_ms(), naming=intent.draft.policy)
@@ -153,13 +145,13 @@ class Enforcer:
         again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms, naming=named)
         return objection(intent, newest) or objection(intent, again)
 
-    async def _read(self, intent: Intent, target: Target) -> Job:
+    async def _read(self, intent: Intent, target: Target, *, lane: Lane, rank: int = 0) -> Job:
         wanted = intent.draft.key
         try:
-            job = await target.source.read(wanted.job_id)
+            job = await target.source.read(wanted.job_id, lane=lane, rank=rank)
         except Unauthorized:
             await target.source.renew()
-            job = await target.source.read(wanted.job_id)
+            job = await target.source.read(wanted.job_id, lane=lane, rank=rank)
         if job.key != wanted:
             raise Refused(f"target {target.name} is now another project: wanted job {wanted}, got {job.key}")
         return job
@@ -173,43 +165,62 @@ class Enforcer:
 
     async def _send(self, intent: Intent, target: Target, own: Decision, tries: Tries) -> tuple[Intent, bool]:
         """
-        Send one call behind the gate; the flag tells whether to read and decide again before anything else.
+        Send one call in its turn and behind the gate; the flag tells whether to read and decide again before anything else.
         """
-        unanswered, terminator = in_flight(intent), target.terminator
-        obstacle = await self._obstacle(intent, target, own)
-        if obstacle is not None or terminator is None:
-            return await self._give_up(intent, target, obstacle or held_back(DISARMED))
-        intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())
-        # A commit may take long, on a slow disk or behind another writer, and much may have changed meanwhile.
-        obstacle = await self._obstacle(intent, target, own)
-        if obstacle is not None:
-            intent = await self._denied(intent, target, f"nothing was sent: {obstacle.note}", unanswered=unanswered)
-            return await self._give_up(intent, target, obstacle)
-        try:
-            await terminator.terminate(intent.draft.key.job_id)
-        except (NoAnswer, Retryable) as error:
-            return await self._unclear(intent, target, error, tries, unanswered=unanswered)
-        except Conflict as error:
-            tries.conflicts += 1
-            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
-            if tries.conflicts > MAX_CONFLICTS:
-                return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
-            await self.clock.sleep(float(tries.conflicts - 1))
-            return intent, True
-        except Unauthorized as error:
-            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
-            if tries.renewed:
-                return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
-            tries.renewed = True
-            await self._renew(target)
-            return intent, True
-        except (TargetError, BadInput) as error:
-            intent = await self._denied(intent, target, str(error), unanswered=unanswered)
-            return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
+        unanswered, terminator, error = in_flight(intent), target.terminator, None
+        if terminator is None:
+            return await self._give_up(intent, target, held_back(DISARMED))
+        # The wait for the turn comes first, so that the call goes out directly after the gate was asked for the last time.
+        async with terminator.turn(rank=intent.draft.deadline_ms) as turn:
+            if turn.waited_s > LONGEST_HOLD_S:
+                return await self._late(intent, target, tries)
+            if (obstacle := await self._obstacle(intent, target, own)) is not None:
+                return await self._give_up(intent, target, obstacle)
+            intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())
+            # A commit may take long, on a slow disk or behind another writer, and much may have changed meanwhile.
+            if (obstacle := await self._obstacle(intent, target, own)) is not None:
+                intent = await self._denied(intent, target, f"nothing was sent: {obstacle.note}", unanswered=unanswered)
+                return await self._give_up(intent, target, obstacle)
+            try:
+                await terminator.terminate(intent.draft.key.job_id, turn)
+            except (TargetError, BadInput) as raised:
+                error = raised
+        if error is not None:
+            return await self._not_accepted(intent, target, error, tries, unanswered=unanswered)
         intent = await self.ledger.advance(intent.number, State.ACCEPTED, at_ms=target.source.now_ms())
         self.metrics.accepted(intent)
         log.info("termination.accepted", **_named(intent), lateness_ms=intent.lateness_ms, reason=intent.draft.reason)
         return intent, False
+
+    async def _late(self, intent: Intent, target: Target, tries: Tries) -> tuple[Intent, bool]:
+        """
+        Go back to the re-read, because the reading grew old while the turn was waited for; nothing was sent.
+        """
+        tries.late += 1
+        if tries.late <= MAX_LATE:
+            return intent, True
+        note = f"{MAX_LATE} readings grew old while the pace of the target was waited for, nothing was sent"
+        return await self._give_up(intent, target, Closing(outcome=Outcome.FAILED, note=note))
+
+    async def _not_accepted(
+        self, intent: Intent, target: Target, error: TargetError | BadInput, tries: Tries, *, unanswered: bool
+    ) -> tuple[Intent, bool]:
+        """
+        React to a call that was not accepted; the flag tells whether to read and decide again.
+        """
+        if isinstance(error, NoAnswer | Retryable):
+            return await self._unclear(intent, target, error, tries, unanswered=unanswered)
+        intent = await self._denied(intent, target, str(error), unanswered=unanswered)
+        if isinstance(error, Conflict):
+            tries.conflicts += 1
+            if tries.conflicts <= MAX_CONFLICTS:
+                await self.clock.sleep(float(tries.conflicts - 1))
+                return intent, True
+        elif isinstance(error, Unauthorized) and not tries.renewed:
+            tries.renewed = True
+            await self._renew(target)
+            return intent, True
+        return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
 
     async def _unclear(
         self, intent: Intent, target: Target, error: TargetError, tries: Tries, *, unanswered: bool
@@ -256,7 +267,7 @@ class Enforcer:
         for pause in confirm_waits(self.confirmation.limit_s):
             await self.clock.sleep(pause)
             try:
-                job = await self._read(intent, target)
+                job = await self._read(intent, target, lane=Lane.CONFIRM)
             except JobGone as error:
                 return await self._end(intent, target, Outcome.GONE, str(error))
             except (TargetError, BadInput) as error:
@@ -268,20 +279,9 @@ class Enforcer:
                 return await self._end(intent, target, Outcome.UNCONFIRMED, "the job was started anew since")
             outcome = after_confirm(job.phase, job.secondary_phase, ours=in_flight(intent))
             if outcome is not None:
-                return await self._close(intent, target, self._settled(intent, job, outcome))
-        limit = f"after {self.confirmation.limit_s:.0f} s"
-        return await self._end(intent, target, Outcome.UNCONFIRMED, f"{last or 'no answer'} {limit}")
-
-    def _settled(self, intent: Intent, job: Job, outcome: Outcome) -> Closing:
-        if outcome is Outcome.FAILED:
-            return Closing(outcome=outcome, note="the service reports TerminatedFailed: the job may still cost money")
-        note = f"the job was read back as {job.phase}"
-        if outcome is not Outcome.CONFIRMED or not intent.draft.cost_per_hour:
-            return Closing(outcome=outcome, note=note)
-        stopped_ms = intent.accepted_ms or intent.sending_ms or job.read_at_ms
-        per_hour = Fraction(intent.draft.cost_per_hour)
-        cost, upper = settle(job, per_hour, stopped_ms=stopped_ms, horizon_ms=self.confirmation.horizon_ms)
-        return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper)
+                return await self._close(intent, target, settled(intent, job, outcome, self.confirmation))
+        note = f"{last or 'no answer'} after {self.confirmation.limit_s:.0f} s"
+        return await self._end(intent, target, Outcome.UNCONFIRMED, note)
 
     async def _end(self, intent: Intent, target: Target, outcome: Outcome, note: str) -> Intent:
         return await self._close(intent, target, Closing(outcome=outcome, note=note))

@@ -20,6 +20,7 @@ from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
+from guard.daemon.pacemetrics import PaceMetrics
 from guard.daemon.watched import Tally as FleetTally
 from guard.ports import JobSource
 
@@ -100,6 +101,7 @@ class Metrics:
         self.api_requests = counter("api_requests", "Calls to the service.", "operation", "code")
         self.api_seconds = histogram("api_request_duration_seconds", "Seconds per call.", ["operation"], SCAN_BUCKETS)
         self.api_throttled = counter("api_throttled", "Calls that the service throttled.", "operation")
+        self.paces = PaceMetrics(self.registry, PREFIX)
         self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
         self.oldest_intent = gauge(
             "ledger_oldest_open_intent_timestamp_seconds", "Creation of the oldest open intent; 0 if there is none."

@@ -14,6 +14,7 @@ import structlog
 
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, JobKey
+from guard.core.lanes import Lane
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.gate import Gate
 from guard.daemon.remembering import Remembering
@@ -149,7 +150,7 @@ class Recall:
         Take in a job as it is now; False if it could not be read, so that nothing may be done to it yet.
         """
         try:
-            job = await target.source.read(key.job_id)
+            job = await target.source.read(key.job_id, lane=Lane.CHECK, rank=self.wake_ms(key) or 0)
         except JobGone:
             seen = self.view.drop(key)
             if seen is not None:

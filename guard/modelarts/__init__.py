@@ -11,6 +11,7 @@ from guard.modelarts.credentials import Credentials
 from guard.modelarts.endpoints import REGIONS, endpoint
 from guard.modelarts.exchange import Exchange, Observer, http_client
 from guard.modelarts.network import certificates_of, proxy_of
+from guard.modelarts.pace import Pace
 from guard.modelarts.service import Patience, Service
 from guard.modelarts.terminator import ModelArtsTerminator
 from guard.modelarts.workspaces import Workspace
@@ -22,6 +23,7 @@ __all__ = [
     "ModelArtsClient",
     "ModelArtsTerminator",
     "Observer",
+    "Pace",
     "Patience",
     "Place",
     "Service",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from guard.core.facts import Inventory, Job, JobKey
+from guard.core.lanes import Lane
 from guard.errors import TargetError
 from guard.modelarts.descriptions import Budget, Descriptions
 from guard.modelarts.flavors import FlavorTable, Table, parse_flavors
@@ -119,11 +120,11 @@ class ModelArtsClient:
 
         return await self._looked(take, self._lists.waiting, all_of_them)
 
-    async def read(self, job_id: str) -> Job:
+    async def read(self, job_id: str, *, lane: Lane = Lane.CHECK, rank: int = 0) -> Job:
         """
-        Read one job, with the flavor table's help if it lacks its flavor.
+        Read one job in its turn, with the flavor table's help if it lacks its flavor.
         """
-        return await self._descriptions.filled(await self._show(job_id))
+        return await self._descriptions.filled(await self._show(job_id, lane=lane, rank=rank))
 
     async def workspaces(self) -> tuple[Workspace, ...]:
         """
@@ -152,9 +153,9 @@ class ModelArtsClient:
         Return the flavor table of the region, by (pool id or "", flavor id).
         """
         path = project_path("v2", self._service.project_id, "training-job-flavors")
-        return await self._service.read(
-            Ask(operation="flavors", method="GET", path=path, wanted="flavor table"), parse_flavors
-        )
+        # The re-read before a kill may wait for it, so it must not wait behind those of other jobs.
+        ask = Ask(operation="flavors", method="GET", path=path, wanted="flavor table", lane=Lane.CHECK)
+        return await self._service.read(ask, parse_flavors)
 
     async def renew(self) -> None:
         """
@@ -218,10 +219,10 @@ class ModelArtsClient:
             raise failures[0]
         return calls
 
-    async def _show(self, job_id: str) -> Job:
+    async def _show(self, job_id: str, *, lane: Lane = Lane.DISCOVERY, rank: int = 0) -> Job:
         path = job_path(self._service.project_id, job_id)
         wanted = f"job {job_id[:80]!r}"
-        ask = Ask(operation="show", method="GET", path=path, wanted=wanted)
+        ask = Ask(operation="show", method="GET", path=path, wanted=wanted, lane=lane, rank=rank)
         job = await self._service.read(ask, lambda content: parse_answer(content, self._origin()))
         if job is None:
             raise unexpected(wanted, "the answer names no job")

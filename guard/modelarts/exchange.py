@@ -18,7 +18,8 @@ from guard.ports import Clock
 Observer = Callable[[str, str, float], None]
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=10.0)
-LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+CONNECTIONS = 20
+KEEPALIVE_S = 30.0
 WHOLE_S = 60.0
 
 
@@ -38,19 +39,23 @@ def http_client(
     transport: httpx.AsyncBaseTransport | None = None,
     proxy: str | None = None,
     verify: ssl.SSLContext | bool = True,
+    connections: int = CONNECTIONS,
 ) -> httpx.AsyncClient:
     """
     Return the HTTP client that all calls share; close it at the end.
 
     The environment is not read: a company's *proxy* or own certificates (*verify*) are given. *transport* stands in for the
-    network in demos and tests.
+    network in demos and tests. More than *connections* at once are not opened.
     """
     return httpx.AsyncClient(
         transport=transport,
         proxy=proxy,
         verify=verify,
         timeout=TIMEOUT,
-        limits=LIMITS,
+        # All of them stay open between two calls: a new one costs a handshake right before a kill.
+        limits=httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_S
+        ),
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": f"cost-guard/{__version__}", "accept": "application/json"},

@@ -4,6 +4,7 @@ What the region's flavor table says of jobs that came without ``flavor_detail``,
 The table is kept for an hour; a resource that is filled from it says so. Reading the table is the caller's function.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
@@ -91,16 +92,22 @@ class FlavorTable:
         self._monotonic = monotonic
         self._table: Table = {}
         self._good_until = float("-inf")
+        self._lock = asyncio.Lock()
 
     async def rows(self) -> Table:
         """
         Return the rows; after a failure those of before, none at the start, because facts stay unreadable without them.
         """
-        now = self._monotonic()
-        if now >= self._good_until:
+        if self._monotonic() < self._good_until:
+            return self._table
+        # Many jobs that are read at once ask for the table at once; one call serves them all.
+        async with self._lock:
+            now = self._monotonic()
+            if now < self._good_until:
+                return self._table
             try:
                 self._table = await self._fetch()
                 self._good_until = now + KEEP_S
             except TargetError:
                 self._good_until = now + RETRY_S
-        return self._table
+            return self._table

@@ -6,14 +6,13 @@ decoded straight to the fields that are needed, and any other is left to ``wire`
 object each, found by what stands on the wire, so that equal flavors are neither read nor kept twice.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, make_dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from guard.core.facts import ABSENT, UNREADABLE, Job, JobKey, Resource, Text
+from guard.core.facts import ABSENT, NO_ANNOTATIONS, UNREADABLE, Job, JobKey, Resource, Text
 from guard.modelarts.readings import SECONDS_BELOW, Undecodable, agreed, decoded
 from guard.modelarts.wire import NO_IDS, Origin, auto_stop_of, parse_item, parse_page, pool_id_of, resources_of
 
@@ -22,18 +21,7 @@ SHARED_RESOURCES = 5_000
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _NOTHING = msgspec.Raw(b"null")
-# One object for all jobs without annotations; nobody changes what a job holds.
-_NO_ANNOTATIONS: Mapping[str, str] = {}
 _NUL = b"\\u0000"
-
-
-def _twin(kind: type) -> Any:
-    return make_dataclass(f"_{kind.__name__}Twin", [each.name for each in fields(kind)], slots=True, eq=False, repr=False)
-
-
-# A frozen dataclass sets each field by way of object.__setattr__, which was most of the time of reading a page. So a job is
-# filled in as a twin of the same layout that is not frozen, and then becomes what it is.
-_JobTwin, _KeyTwin = _twin(Job), _twin(JobKey)
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -140,45 +128,37 @@ class Pages:
             pool_id, resources = self._resources(bytes(item.spec.resource), parts)
         else:
             pool_id, resources = self._resources(bytes(item.spec.resource))
-        key = _KeyTwin(origin.region, origin.project_id, metadata.id)
-        key.__class__ = JobKey
-        # In the order of the fields of Job; by name would cost as much as freezing.
-        job = _JobTwin(
-            key,
-            origin.target,
-            origin.read_at_ms,
-            same(status.phase) if status.phase else UNREADABLE,
-            same(status.secondary_phase) if status.secondary_phase else ABSENT,
-            same(metadata.workspace_id) if metadata.workspace_id else UNREADABLE,
-            metadata.name or UNREADABLE,
-            same(metadata.user_name) if metadata.user_name else UNREADABLE,
-            same(item.kind) if item.kind else UNREADABLE,
-            metadata.description or ABSENT,
-            same(engine.engine_name)
-            if engine and engine.engine_name
-            else _of_tasks(tasks, "engine_name")
-            if tasks
-            else ABSENT,
-            same(engine.image_url) if engine and engine.image_url else _of_tasks(tasks, "image_url") if tasks else ABSENT,
-            pool_id,
-            metadata.annotations or _NO_ANNOTATIONS,
-            _instant(metadata.create_time),
-            ABSENT if started is None else started,
-            ABSENT if status.duration is None else status.duration,
-            _node_counts(status.node_count_metrics, started),
-            ABSENT if item.spec.auto_stop is _NOTHING else auto_stop_of(decoded(item.spec.auto_stop)),
-            resources,
+        return Job(
+            key=JobKey(region=origin.region, project_id=origin.project_id, job_id=metadata.id),
+            target=origin.target,
+            read_at_ms=origin.read_at_ms,
+            phase=same(status.phase) if status.phase else UNREADABLE,
+            secondary_phase=same(status.secondary_phase) if status.secondary_phase else ABSENT,
+            workspace=same(metadata.workspace_id) if metadata.workspace_id else UNREADABLE,
+            name=metadata.name or UNREADABLE,
+            user=same(metadata.user_name) if metadata.user_name else UNREADABLE,
+            kind=same(item.kind) if item.kind else UNREADABLE,
+            description=metadata.description or ABSENT,
+            engine=same(named) if engine and (named := engine.engine_name) else _of_tasks(tasks, "engine_name"),
+            image=same(named) if engine and (named := engine.image_url) else _of_tasks(tasks, "image_url"),
+            pool_id=pool_id,
+            annotations=metadata.annotations or NO_ANNOTATIONS,
+            create_time_ms=_instant(metadata.create_time),
+            start_time_ms=ABSENT if started is None else started,
+            duration_ms=ABSENT if status.duration is None else status.duration,
+            node_counts=_node_counts(status.node_count_metrics, started),
+            auto_stop_ms=ABSENT if item.spec.auto_stop is _NOTHING else auto_stop_of(decoded(item.spec.auto_stop)),
+            resources=resources,
         )
-        job.__class__ = Job
-        frozen: Job = job
-        return frozen
 
 
 def _itself(text: str) -> str:
     return text
 
 
-def _of_tasks(tasks: list[_Task], key: str) -> Text:
+def _of_tasks(tasks: list[_Task] | None, key: str) -> Text:
+    if not tasks:
+        return ABSENT
     engines = [task.algorithm.engine for task in tasks if task.algorithm]
     return agreed(named for named in (getattr(engine, key, None) for engine in engines) if named)
 

@@ -5,8 +5,9 @@ Only reads are repeated, here and nowhere else. The waits go through the clock p
 by the event loop's own time), so that demos and tests with their own clock wait by it too.
 """
 
+import bisect
+import functools
 import random
-import statistics
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from urllib.parse import quote
 
 import httpx
 
+from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts.answers import clean, error_of, http_date
 from guard.modelarts.credentials import Credential, Credentials, IamToken
 from guard.modelarts.exchange import Exchange, Received
+from guard.modelarts.pace import Pace
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
 from guard.modelarts.wire import Unparsable, usable_id
 from guard.ports import Clock
@@ -29,12 +32,17 @@ SAMPLES = 60
 CUT_S = 1.0
 # How old a permission to send may get while credentials are fetched.
 PROMPT_S = 5.0
+READ = frozenset({200})
+# Addresses that are kept as they were parsed.
+URLS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """
     One call: *operation* is its name in metrics, *path* is quoted already, *wanted* says in errors what was asked for.
+
+    Each attempt waits for its turn in its *lane*, among others of it the smallest *rank* first.
     """
 
     operation: str
@@ -43,6 +51,8 @@ class Ask:
     wanted: str
     content: bytes = b""
     params: Mapping[str, str] = field(default_factory=dict)
+    lane: Lane = Lane.DISCOVERY
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +90,31 @@ class ServiceTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bases: deque[float] = deque(maxlen=SAMPLES)
+        self._bases: deque[float] = deque()
+        # The same in order, so that an answer costs no sorting.
+        self._ordered: list[float] = []
         self._base: float | None = None
+        self._read: tuple[str, float | None] = ("", None)
 
     def note(self, received: Received) -> None:
         """
         Take in the Date of an answer.
         """
-        date = http_date(received.response.headers.get("date"))
+        text = received.response.headers.get("date", "")
+        if text != self._read[0]:
+            # Many answers bear the same second.
+            self._read = (text, http_date(text))
+        date = self._read[1]
         if date is None:
             return
-        self._bases.append(date - received.received_at)
-        middle = statistics.median(self._bases)
-        self._base = max(base for base in self._bases if base <= middle + CUT_S)
+        base = date - received.received_at
+        self._bases.append(base)
+        bisect.insort(self._ordered, base)
+        if len(self._bases) > SAMPLES:
+            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
+        half = len(self._ordered) // 2
+        middle = (self._ordered[half] + self._ordered[-1 - half]) / 2
+        self._base = self._ordered[bisect.bisect_right(self._ordered, middle + CUT_S) - 1]
 
     def offset_s(self) -> float | None:
         """
@@ -117,7 +139,7 @@ class ServiceTime:
 
 class Service:
     """
-    ModelArts of one project at *endpoint* (a base URL), called with *credentials*.
+    ModelArts of one project at *endpoint* (a base URL), called with *credentials* at the *pace* of its target.
     """
 
     def __init__(
@@ -128,13 +150,17 @@ class Service:
         endpoint: str,
         project_id: str,
         patience: Patience | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._exchange = exchange
         self._endpoint = endpoint
         self._patience = patience or Patience()
+        self.pace = pace or Pace(exchange.clock)
         self.credentials = credentials
         self.project_id = project_id
         self.time = ServiceTime(exchange.clock)
+        # Lists go to the same address again and again, and a job is read, ended and read until it has ended.
+        self._url = functools.lru_cache(maxsize=URLS)(httpx.URL)
 
     @property
     def clock(self) -> Clock:
@@ -148,6 +174,7 @@ class Service:
         Return what *parse* makes of the answer (200).
 
         Throttling, faults, silence and broken answers are repeated with patience, and refused credentials are renewed once.
+        Each attempt takes a turn of its own, and none is held between two.
         Raises the ``TargetError`` tree.
         """
         attempt, refused = 1, None
@@ -155,7 +182,9 @@ class Service:
             credential = None
             try:
                 credential = await self._credential(refused)
-                return self._parsed(ask, await self._answered(ask, credential, accept=frozenset({200})), parse)
+                async with self.pace.turn(ask.lane, rank=ask.rank) as turn:
+                    response = await self._answered(ask, credential, turn, accept=READ)
+                return self._parsed(ask, response, parse)
             except Unauthorized:
                 if refused is not None or credential is None:
                     raise
@@ -167,9 +196,11 @@ class Service:
                 attempt += 1
                 await self._exchange.clock.sleep(wait)
 
-    async def once(self, ask: Ask, *, accept: frozenset[int]) -> httpx.Response:
+    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
         """
-        Send one call exactly once and return an answer whose status is in *accept*, else raise the ``TargetError`` tree.
+        Send one call exactly once, with a *turn* that is held, and return an answer whose status is in *accept*.
+
+        Raises the ``TargetError`` tree for any other, and for none.
 
         Raises ``Retryable``, with nothing sent, if the credentials took long: what allowed the call (a gate, a lease) was
         asked before, and has to be asked again.
@@ -179,7 +210,7 @@ class Service:
         took_s = self.clock.monotonic() - began
         if took_s > PROMPT_S:
             raise Retryable(f"{ask.wanted}: the credentials took {took_s:.0f} s, nothing was sent")
-        return await self._answered(ask, credential, accept=accept)
+        return await self._answered(ask, credential, turn, accept=accept)
 
     async def _credential(self, refused: Credential | None) -> Credential:
         try:
@@ -191,21 +222,27 @@ class Service:
             told = f"credentials could not be fetched, nothing was sent: {error}"
             raise Retryable(told, retry_after=error.retry_after) from error
 
-    async def _answered(self, ask: Ask, credential: Credential, *, accept: frozenset[int]) -> httpx.Response:
+    async def _answered(self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
         headers = {"content-type": CONTENT_TYPE}
         auth = None
         if isinstance(credential, IamToken):
             headers["x-auth-token"] = credential.token
         else:
             auth = SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
-        url = httpx.URL(self._endpoint + ask.path, params=ask.params) if ask.params else httpx.URL(self._endpoint + ask.path)
+        url = self._url(self._endpoint + ask.path)
+        if ask.params:
+            url = url.copy_merge_params(ask.params)
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
+        self.pace.used(turn)
         received = await self._exchange.send(ask.operation, request, auth=auth)
         self.time.note(received)
         response = received.response
         if response.status_code in accept:
             return response
-        raise error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
+        error = error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
+        if response.status_code == 429:
+            self.pace.throttled(turn, retry_after=error.retry_after)
+        raise error
 
     @staticmethod
     def _parsed(ask: Ask, response: httpx.Response, parse: Callable[[bytes], T]) -> T:

@@ -5,6 +5,7 @@ The algorithm is that of the vendor's SDK (``huaweicloudsdkcore`` 3.1.219, ``sig
 request, and the httpx form of them; where keys come from is no concern of this module.
 """
 
+import functools
 import hashlib
 import hmac
 import time
@@ -15,7 +16,8 @@ from urllib.parse import parse_qsl, quote, unquote
 import httpx
 
 ALGORITHM = "SDK-HMAC-SHA256"
-SIGNED_HEADERS = ("host", "content-type", "x-sdk-date", "x-project-id", "x-security-token")
+# Paths that are kept in their canonical form.
+PATHS = 1024
 CONTENT_TYPE = "application/json"
 
 
@@ -47,26 +49,34 @@ def canonical_request(request: Signable) -> str:
     """
     Return the canonical form of a request, which differs from its URL: the path ends with "/", the query is sorted.
     """
-    segments = [quote(unquote(segment), safe="~") for segment in request.path.split("/")]
-    path = "/".join(segments)
-    pairs = sorted(parse_qsl(request.query, keep_blank_values=True))
     lowered = _lowered(request)
     lines = [
         request.method.upper(),
-        path if path.endswith("/") else path + "/",
-        "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in pairs),
-        "".join(f"{name}:{lowered[name]}\n" for name in sorted(lowered)),
-        signed_headers(request),
+        _canonical_path(request.path),
+        _canonical_query(request.query) if request.query else "",
+        "".join([f"{name}:{value}\n" for name, value in lowered.items()]),
+        ";".join(lowered),
         hashlib.sha256(request.body).hexdigest(),
     ]
     return "\n".join(lines)
+
+
+@functools.lru_cache(maxsize=PATHS)
+def _canonical_path(path: str) -> str:
+    quoted = "/".join([quote(unquote(segment), safe="~") for segment in path.split("/")])
+    return quoted if quoted.endswith("/") else quoted + "/"
+
+
+def _canonical_query(query: str) -> str:
+    pairs = sorted(parse_qsl(query, keep_blank_values=True))
+    return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in pairs)
 
 
 def signed_headers(request: Signable) -> str:
     """
     Return the names of the signed headers: lower case, sorted, joined by ";".
     """
-    return ";".join(sorted(_lowered(request)))
+    return ";".join(_lowered(request))
 
 
 def signature(request: Signable, secret: str) -> str:
@@ -75,18 +85,18 @@ def signature(request: Signable, secret: str) -> str:
     """
     digest = hashlib.sha256(canonical_request(request).encode()).hexdigest()
     text = "\n".join([ALGORITHM, _lowered(request)["x-sdk-date"], digest])
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
 def _lowered(request: Signable) -> dict[str, str]:
-    return {name.lower(): value.strip() for name, value in request.headers.items() if "_" not in name}
+    return dict(sorted([(name.lower(), value.strip()) for name, value in request.headers.items() if "_" not in name]))
 
 
 class SigningAuth(httpx.Auth):
     """
     Signs one request; *now* gives epoch seconds, of which the gateway accepts those within 15 minutes of its own clock.
 
-    Only the headers of ``SIGNED_HEADERS`` are signed, because httpx and proxies add others on the way.
+    Only those headers are signed that are put together in here, because httpx and proxies add others on the way.
     """
 
     requires_request_body = True
@@ -100,22 +110,18 @@ class SigningAuth(httpx.Auth):
         """
         Put the date, the project, the security token and the signature on the request.
         """
-        headers = request.headers
-        headers["x-sdk-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
-        headers["x-project-id"] = self._project_id
-        headers.setdefault("content-type", CONTENT_TYPE)
+        headers = {
+            "host": request.headers["host"],
+            "content-type": request.headers.get("content-type", CONTENT_TYPE),
+            "x-sdk-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now())),
+            "x-project-id": self._project_id,
+        }
         if self._keys.security_token is not None:
             headers["x-security-token"] = self._keys.security_token
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        signable = Signable(
-            method=request.method,
-            path=path,
-            query=query,
-            headers={name: headers[name] for name in SIGNED_HEADERS if name in headers},
-            body=request.content,
-        )
+        signable = Signable(method=request.method, path=path, query=query, headers=headers, body=request.content)
         proof = signature(signable, self._keys.secret)
-        headers["authorization"] = (
-            f"{ALGORITHM} Access={self._keys.access}, SignedHeaders={signed_headers(signable)}, Signature={proof}"
-        )
+        names = signed_headers(signable)
+        headers["authorization"] = f"{ALGORITHM} Access={self._keys.access}, SignedHeaders={names}, Signature={proof}"
+        request.headers.update(headers)
         yield request

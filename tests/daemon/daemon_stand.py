@@ -14,14 +14,15 @@ from guard.core.load import load
 from guard.core.policy import PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
-from guard.daemon.enforce import Confirmation, Enforcer
+from guard.daemon.enforce import Enforcer
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.planning import Rules
+from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.ledger.sql import open_ledger
-from guard.modelarts import Credentials, Exchange, ModelArtsClient, ModelArtsTerminator, Patience, Service, http_client
+from guard.modelarts import Credentials, Exchange, ModelArtsClient, ModelArtsTerminator, Pace, Patience, Service, http_client
 from guard.modelarts import Target as Watched
 from guard.modelarts.credentials import AccessKey
 from guard.modelarts.signing import KeyPair
@@ -142,6 +143,7 @@ class Stand:
         self.lease = OpenLease()
         self.metrics = Metrics(version="test")
         self.http = http_client(transport=HookedTransport(LoopbackTransport(self.app), self.hooks))
+        self.paces = {}
         self.targets = {name: self._target(name) for name in self.names}
         self.target = self.targets[self.names[0]]
         self.view = View(terms=Terms())
@@ -170,12 +172,15 @@ class Stand:
             return KEY
 
         credentials = Credentials(fetch, self.clock.now, identity="fixed")
+        pace = self.paces[name] = Pace(self.clock, waited=self.metrics.paces.waited)
+        self.metrics.paces.watch(name, lambda: pace.rate)
         service = Service(
             Exchange(self.http, self.clock, self.metrics.called),
             credentials,
             endpoint="https://modelarts.test",
             project_id=DEFAULT_PROJECT,
             patience=Patience(draw=lambda: 1.0),
+            pace=pace,
         )
         watched = Watched(name=name, region="cn-north-4", project_id=DEFAULT_PROJECT, workspaces=("0",))
         terminator = ModelArtsTerminator(service) if self.armed else None

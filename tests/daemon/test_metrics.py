@@ -46,6 +46,8 @@ NAMES = {
     "api_requests operation,code",
     "api_request_duration_seconds operation",
     "api_throttled operation",
+    "api_rate_per_second target",
+    "api_wait_seconds lane",
     "ledger_open_intents",
     "ledger_oldest_open_intent_timestamp_seconds",
     "credentials_expiry_timestamp_seconds target",
@@ -106,6 +108,9 @@ def test_known_label_sets_start_at_zero():
         assert stand.value("exempt_by_unknown_jobs", exemption="spared") == 0
         assert stand.value("termination_lateness_seconds_count", target="lab") == 0
         assert stand.value("cards_released_total", target="lab", policy="one-day") == 0
+        for lane in ("terminate", "check", "confirm", "discovery"):
+            assert stand.value("api_wait_seconds_count", lane=lane) == 0
+        assert stand.value("api_rate_per_second", target="lab") == 20
 
     on_stand(act, text=ONE_DAY + EXEMPT)
 

@@ -2,10 +2,13 @@
 The kill protocol of design section 5, driven from a walk over the simulator to the outcome on record.
 """
 
+import contextlib
+
 import pytest
 from daemon_stand import EXEMPT, HOUR_MS, OBSERVED, ONE_DAY, on_stand, running
 from protocol_rows import ANY_RUNNING, FIRST, ROWS, later, lease_lost, paused, refusing
 
+from guard.core.lanes import Turn
 from guard.core.records import Pause
 from guard.errors import LedgerHeld, Retryable
 from tests.changing import replace
@@ -77,7 +80,11 @@ class Keyless:
     A terminator whose credentials cannot be had.
     """
 
-    async def terminate(self, job_id):
+    @contextlib.asynccontextmanager
+    async def turn(self, *, rank):
+        yield Turn(number=1)
+
+    async def terminate(self, job_id, turn):
         raise Retryable("credentials could not be fetched, nothing was sent")
 
 

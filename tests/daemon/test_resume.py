@@ -38,7 +38,8 @@ async def left_behind(stand, state):
     if state != "intended":
         await stand.raw.advance(opened.number, State.SENDING, at_ms=at_ms)
     if state in ("sending-carried-out", "accepted"):
-        await stand.target.terminator.terminate("job-1")
+        async with stand.target.terminator.turn(rank=0) as turn:
+            await stand.target.terminator.terminate("job-1", turn)
     if state in ("denied", "accepted"):
         await stand.raw.advance(opened.number, State(state), at_ms=at_ms)
     await stand.http.aclose()

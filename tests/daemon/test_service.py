@@ -14,10 +14,12 @@ from daemon_stand import NONE, NOW, OBSERVED, ONE_DAY, on_stand, running
 from guard.core.protocol import State
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.policies import PolicyFolder
+from guard.daemon.schedule import Intervals
 from guard.daemon.service import Service
 from guard.errors import BadInput
 
 PATIENCE_S = 20
+NEVER = Intervals(walk_s=60_000, scan_s=60_000)
 
 
 class Daemon:
@@ -31,7 +33,7 @@ class Daemon:
         self.polled = asyncio.Event()
         folder = PolicyFolder(read=self._read, zone=UTC)
         self.policies = folder.first()
-        self.service = Service(cycle=stand.cycle, folder=folder, lease=stand.lease, clock=stand.clock, interval_s=60_000)
+        self.service = Service(cycle=stand.cycle, folder=folder, lease=stand.lease, clock=stand.clock, intervals=NEVER)
 
     def _read(self):
         self.polled.set()

@@ -15,6 +15,7 @@ from guard.modelarts import Credentials, Exchange, ModelArtsClient, Patience, Se
 from guard.modelarts.credentials import AccessKey, Credential
 from guard.modelarts.paging import Limits
 from guard.modelarts.signing import KeyPair
+from guard.ports import Terminator
 from guard.simulator import DEFAULT_PROJECT, CallLog, LoopbackTransport, World, create_app
 
 NOW = 1_764_000_000.0
@@ -144,6 +145,14 @@ def ask(bench: Bench, act: Callable[[Bench], Awaitable[Any]]) -> Any:
             return await act(bench)
 
     return asyncio.run(run())
+
+
+async def sent(terminator: Terminator, job_id: str) -> None:
+    """
+    Send one terminate call in its turn.
+    """
+    async with terminator.turn(rank=0) as turn:
+        await terminator.terminate(job_id, turn)
 
 
 def wire_job(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:

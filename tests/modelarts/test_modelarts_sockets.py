@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from calling import KEY, NOW_MS, HandClock, Taken, fixed
+from calling import KEY, NOW_MS, HandClock, Taken, fixed, sent
 
 from guard.errors import NoAnswer
 from guard.modelarts import Exchange, ModelArtsClient, ModelArtsTerminator, Patience, Service, Target, http_client
@@ -41,7 +41,7 @@ def test_a_signed_walk_and_a_termination():
         taken = Taken()
         assert (await client.walk(taken)).complete
         assert taken.ids == ["job-1"]
-        await terminator.terminate("job-1")
+        await sent(terminator, "job-1")
         assert (await client.read("job-1")).phase == "Terminating"
 
     keys = {KEY.keys.access: KEY.keys.secret}
@@ -61,7 +61,7 @@ def test_cut_connections(kind, accepted):
 
     async def act(client: ModelArtsClient, terminator: ModelArtsTerminator) -> None:
         with pytest.raises(NoAnswer):
-            await terminator.terminate("job-1")
+            await sent(terminator, "job-1")
         assert (await client.read("job-1")).key.job_id == "job-1"
 
     faults = (Fault(operation="terminate", kind=kind), Fault(operation="show", kind=kind, times=2))

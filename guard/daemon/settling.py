@@ -1,0 +1,36 @@
+"""
+How the end of a job is waited for, and what a reading that shows it proves about the termination and its money.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from guard.core.facts import Job
+from guard.core.protocol import Outcome
+from guard.core.records import Closing, Intent
+from guard.core.savings import settle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """
+    How long to wait for the end of a job after the call, and the horizon over which savings are counted.
+    """
+
+    limit_s: float = 600.0
+    horizon_ms: int = 24 * 3_600_000
+
+
+def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmation) -> Closing:
+    """
+    Return how an intent ends by a reading of its job; savings count up to the horizon, and only of confirmed terminations.
+    """
+    if outcome is Outcome.FAILED:
+        return Closing(outcome=outcome, note="the service reports TerminatedFailed: the job may still cost money")
+    note = f"the job was read back as {job.phase}"
+    if outcome is not Outcome.CONFIRMED or not intent.draft.cost_per_hour:
+        return Closing(outcome=outcome, note=note)
+    stopped_ms = intent.accepted_ms or intent.sending_ms or job.read_at_ms
+    per_hour = Fraction(intent.draft.cost_per_hour)
+    cost, upper = settle(job, per_hour, stopped_ms=stopped_ms, horizon_ms=confirmation.horizon_ms)
+    return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper)
