@@ -49,7 +49,9 @@ def lacks_detail(job: Job) -> bool:
     """
     Tell whether a resource of *job* came without a description of its flavor.
     """
-    return not job.resources or any(_bare(resource) for resource in job.resources)
+    resources = job.resources
+    # Nearly every job has one resource, and a walk asks this of every job.
+    return not resources or (_bare(resources[0]) if len(resources) == 1 else any(map(_bare, resources)))
 
 
 def _bare(resource: Resource) -> bool:
