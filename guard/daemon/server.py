@@ -48,8 +48,9 @@ async def serving(app: Starlette, sock: socket.socket) -> AsyncIterator[int]:
     """
     Serve *app* on a bound socket while the context lasts; gives the port.
     """
+    # The parser that the image has, also where developers have installed another one.
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, server_header=False
+        app, http="h11", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, server_header=False
     )
     server = _QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="web")

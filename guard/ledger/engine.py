@@ -14,8 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import QueuePool
 
 from guard.errors import LedgerUnusable
 
@@ -23,7 +22,7 @@ __all__ = ["Insert", "insert", "make_engine", "parse", "place", "probe", "redact
 
 BUSY_TIMEOUT_S = 5.0
 _WRITES = "ledger_writes"
-_DRIVERS = {"sqlite", "sqlite+aiosqlite"}
+_DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _IN_MEMORY = {None, "", ":memory:"}
 
 
@@ -63,7 +62,7 @@ def probe(url: sa.URL, *, read_only: bool = False) -> None:
     """
     Open and close the file of an embedded ledger; raises ``sqlite3.Error`` if it cannot be opened or is something else.
 
-    Done before any engine is made: the asynchronous driver leaves a thread behind where it cannot open a file.
+    Done before any engine is made, so that what opens nothing starts no thread either.
     """
     path = place(url)
     if path is not None:
@@ -72,26 +71,30 @@ def probe(url: sa.URL, *, read_only: bool = False) -> None:
             connection.execute("PRAGMA schema_version")
 
 
-def make_engine(url: sa.URL, *, read_only: bool = False) -> AsyncEngine:
+def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
     """
-    Return an engine on the ledger; nothing is opened before its first use.
+    Return an engine on the ledger, for threads; nothing is opened before its first use.
     """
     path = place(url)
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "isolation_level": None}}
+    # A connection goes from thread to thread, but the pool gives it to one at a time.
+    options: dict[str, Any] = {
+        "poolclass": QueuePool,
+        "connect_args": {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+    }
     if path is None:
         # One connection is the whole database. A pool of one makes users wait for each other, which a shared one does not.
-        driver = sa.URL.create("sqlite+aiosqlite", database=":memory:")
-        options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+        driver = sa.URL.create("sqlite", database=":memory:")
+        options |= {"pool_size": 1, "max_overflow": 0}
     else:
         name, _, mode = _file_uri(path, read_only=read_only).partition("?mode=")
-        driver = sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"})
-    engine = create_async_engine(driver, **options)
-    sa.event.listen(engine.sync_engine, "connect", _on_connect_read_only if read_only else _on_connect)
-    sa.event.listen(engine.sync_engine, "begin", _on_begin)
+        driver = sa.URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"})
+    engine = sa.create_engine(driver, **options)
+    sa.event.listen(engine, "connect", _on_connect_read_only if read_only else _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def writing(engine: AsyncEngine) -> AsyncEngine:
+def writing(engine: sa.Engine) -> sa.Engine:
     """
     Return the engine for transactions that write: they take their place among the writers when they begin.
     """

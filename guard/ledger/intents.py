@@ -18,7 +18,7 @@ from guard.core.records import Closing, Draft, Intent, Quota, Tally
 from guard.errors import LedgerUnusable
 from guard.ledger.engine import insert
 from guard.ledger.rows import draft_columns, intent_of, key_of
-from guard.ledger.tables import intents, steps
+from guard.ledger.tables import AnyText, intents, steps
 
 # What may follow what; a call is on record before it is sent, every time.
 FOLLOWS = {
@@ -37,58 +37,85 @@ AT_ONCE = 500
 _IS_OPEN = intents.c.outcome.is_(None)
 
 
+def _advance_to(state: State) -> sa.sql.dml.ReturningUpdate[Any]:
+    before = [each.value for each, following in FOLLOWS.items() if state in following]
+    changed: dict[str, Any] = {
+        "state": state.value,
+        "note": sa.func.coalesce(sa.bindparam("new_note", type_=AnyText), intents.c.note),
+    }
+    moment = sa.bindparam("new_ms", type_=sa.BigInteger)
+    if state is State.SENDING:
+        changed["sending_ms"] = sa.func.coalesce(intents.c.sending_ms, moment)
+    if state is State.ACCEPTED:
+        changed["accepted_ms"] = moment
+    return _OF.where(intents.c.state.in_(before)).values(changed).returning(intents)
+
+
+# Built once: putting a statement together takes longer than the database takes to carry it out.
+_OF = sa.update(intents).where(intents.c.number == sa.bindparam("of"), _IS_OPEN)
+_OPEN = (
+    insert(intents)
+    .on_conflict_do_nothing(index_elements=["region", "project_id", "job_id"], index_where=_IS_OPEN)
+    .returning(intents.c.number)
+)
+_ADVANCE = {state: _advance_to(state) for state in (State.SENDING, State.DENIED, State.ACCEPTED)}
+_CLOSE = _OF.values(
+    state=State.CLOSED.value,
+    outcome=sa.bindparam("new_outcome"),
+    closed_ms=sa.bindparam("new_closed_ms"),
+    note=sa.bindparam("new_note"),
+    cost=sa.bindparam("new_cost"),
+    savings_upper=sa.bindparam("new_savings_upper"),
+).returning(intents)
+_STEP = sa.insert(steps)
+_ONE = sa.select(intents).where(intents.c.number == sa.bindparam("of"))
+
+
 def open_one(connection: sa.Connection, draft: Draft, *, at_ms: int, quota: Quota | None) -> Intent | None:
     """
     Record an intent, or return None if the job has an open one or the quota has no room.
     """
     if quota is not None and used(connection, since_ms=quota.since_ms) >= quota.total:
         return None
-    made = (
-        insert(intents)
-        .values(**draft_columns(draft), state=State.INTENDED.value, created_ms=at_ms, note="")
-        .on_conflict_do_nothing(index_elements=["region", "project_id", "job_id"], index_where=_IS_OPEN)
-        .returning(intents.c.number)
-    )
-    number = connection.execute(made).scalar_one_or_none()
+    made = draft_columns(draft) | {"state": State.INTENDED.value, "created_ms": at_ms, "note": ""}
+    number = connection.execute(_OPEN, made).scalar_one_or_none()
     if number is None:
         return None
     _append(connection, number, at_ms=at_ms, state=State.INTENDED.value, note="")
-    return _get(connection, number)
+    return Intent(number=number, draft=draft, state=State.INTENDED, created_ms=at_ms)
 
 
 def advance(connection: sa.Connection, number: int, state: State, *, at_ms: int, note: str) -> Intent:
     """
     Record a step of an open intent; raises ``LedgerUnusable`` if it is closed or the step may not follow its state.
     """
-    intent = _get_open(connection, number)
-    if state not in FOLLOWS[intent.state]:
-        raise LedgerUnusable(f"{state.value!r} may not follow {intent.state.value!r}")
-    changed: dict[str, Any] = {"state": state.value, "note": note or intent.note}
-    if state is State.SENDING and intent.sending_ms is None:
-        changed["sending_ms"] = at_ms
-    if state is State.ACCEPTED:
-        changed["accepted_ms"] = at_ms
-    connection.execute(sa.update(intents).where(intents.c.number == number).values(changed))
+    if state not in _ADVANCE:
+        raise _why_not(connection, number, state)
+    changed = {"of": number, "new_note": note or None, "new_ms": at_ms}
+    row = connection.execute(_ADVANCE[state], changed).mappings().one_or_none()
+    if row is None:
+        raise _why_not(connection, number, state)
     _append(connection, number, at_ms=at_ms, state=state.value, note=note)
-    return _get(connection, number)
+    return intent_of(row)
 
 
 def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: int) -> Intent:
     """
     Record the outcome of an open intent; raises ``LedgerUnusable`` if it has one.
     """
-    _get_open(connection, number)
     changed = {
-        "state": State.CLOSED.value,
-        "outcome": closing.outcome.value,
-        "closed_ms": at_ms,
-        "note": closing.note,
-        "cost": closing.cost,
-        "savings_upper": closing.savings_upper,
+        "of": number,
+        "new_outcome": closing.outcome.value,
+        "new_closed_ms": at_ms,
+        "new_note": closing.note,
+        "new_cost": closing.cost,
+        "new_savings_upper": closing.savings_upper,
     }
-    connection.execute(sa.update(intents).where(intents.c.number == number).values(changed))
+    row = connection.execute(_CLOSE, changed).mappings().one_or_none()
+    if row is None:
+        raise _why_not(connection, number, State.CLOSED)
     _append(connection, number, at_ms=at_ms, state=closing.outcome.value, note=closing.note)
-    return _get(connection, number)
+    return intent_of(row)
 
 
 def open_ones(connection: sa.Connection) -> list[Intent]:
@@ -125,7 +152,7 @@ def one(connection: sa.Connection, number: int) -> Intent | None:
     """
     Return the intent of that number, if there is one.
     """
-    row = connection.execute(sa.select(intents).where(intents.c.number == number)).mappings().first()
+    row = connection.execute(_ONE, {"of": number}).mappings().one_or_none()
     return None if row is None else intent_of(row)
 
 
@@ -211,20 +238,17 @@ def _attempt(row: sa.RowMapping) -> Attempt:
     )
 
 
-def _get(connection: sa.Connection, number: int) -> Intent:
-    wanted = sa.select(intents).where(intents.c.number == number).with_for_update()
-    row = connection.execute(wanted).mappings().one_or_none()
-    if row is None:
-        raise LedgerUnusable(f"there is no intent {number}")
-    return intent_of(row)
-
-
-def _get_open(connection: sa.Connection, number: int) -> Intent:
-    intent = _get(connection, number)
+def _why_not(connection: sa.Connection, number: int, state: State) -> LedgerUnusable:
+    """
+    Return why an intent did not take a step to *state*.
+    """
+    intent = one(connection, number)
+    if intent is None:
+        return LedgerUnusable(f"there is no intent {number}")
     if intent.outcome is not None:
-        raise LedgerUnusable(f"intent {number} is closed ({intent.outcome.value})")
-    return intent
+        return LedgerUnusable(f"intent {number} is closed ({intent.outcome.value})")
+    return LedgerUnusable(f"{state.value!r} may not follow {intent.state.value!r}")
 
 
 def _append(connection: sa.Connection, number: int, *, at_ms: int, state: str, note: str) -> None:
-    connection.execute(sa.insert(steps).values(intent=number, at_ms=at_ms, state=state, note=note))
+    connection.execute(_STEP, {"intent": number, "at_ms": at_ms, "state": state, "note": note})

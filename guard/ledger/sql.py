@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from guard.core.facts import Job, JobKey
 from guard.core.plan import Attempt, Finding
@@ -23,9 +23,12 @@ from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, schema
 from guard.ledger.engine import make_engine, parse, place, probe, redacted, writing
+from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ports import NO_FACTS
 
 T = TypeVar("T")
+
+READERS = 4
 
 # A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
 FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
@@ -59,16 +62,17 @@ class SqlLedger:
     """
     A ledger in a SQL database. It implements the ``Ledger`` port.
 
-    *name* is shown in messages and holds no secret. The schema of the database must be this version's.
+    *name* is shown in messages and holds no secret. The schema of the database must be this version's. Writes share
+    transactions for at most *longest_group_s* seconds.
     """
 
-    def __init__(self, engine: AsyncEngine, *, name: str, read_only: bool = False) -> None:
+    def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
         self.name = name
         self._engine = engine
-        self._writing = writing(engine)
+        self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
         self._read_only = read_only
-        self._writer = asyncio.Lock()
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     async def aclose(self) -> None:
@@ -78,42 +82,46 @@ class SqlLedger:
         self._closed = True
         if self._running:
             await asyncio.wait(self._running)
-        await self._engine.dispose()
+        self._writer.close()
+        self._readers.shutdown()
+        await asyncio.to_thread(self._engine.dispose)
 
     async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         """
         Run *work* on one consistent view of the ledger; "ledger X cannot *what*" is the message if it fails.
         """
-        return await self._uninterrupted(what, work, writes=False)
+        self._refuse_if_closed(what)
+        return await self._uninterrupted(what, asyncio.get_running_loop().run_in_executor(self._readers, self._look, work))
 
     async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         """
         Run *work* in a durable transaction of the only writer; "ledger X cannot *what*" is the message if it fails.
+
+        Works that wait together share the transaction and its wait for the disk, and may run twice (``GroupWriter``).
         """
         if self._read_only:
             raise LedgerUnusable(f"ledger {self.name} cannot {what}: it was opened for reading only")
-        return await self._uninterrupted(what, work, writes=True)
+        self._refuse_if_closed(what)
+        return await self._uninterrupted(what, self._writer.put(work))
 
-    async def _uninterrupted(self, what: str, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
-        # A caller that is cancelled waits for the end of its transaction: no connection is ever left in the middle of one.
+    def _refuse_if_closed(self, what: str) -> None:
         if self._closed:
             raise LedgerUnusable(f"ledger {self.name} cannot {what}: it has been closed")
-        task = asyncio.create_task(self._transact(what, work, writes=writes))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait({task})
-            raise
 
-    async def _transact(self, what: str, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
+    async def _uninterrupted(self, what: str, answer: asyncio.Future[T]) -> T:
+        # A caller that is cancelled waits for the end of its transaction: when it returns, nothing of it is under way.
+        self._running.add(answer)
+        answer.add_done_callback(self._running.discard)
         with _named(self.name, what):
-            if writes:
-                async with self._writer, self._writing.begin() as connection:
-                    return await connection.run_sync(work)
-            async with self._engine.connect() as connection:
-                return await connection.run_sync(work)
+            try:
+                return await asyncio.shield(answer)
+            except asyncio.CancelledError:
+                await asyncio.wait({answer})
+                raise
+
+    def _look(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
 
     async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """

@@ -5,17 +5,17 @@ A server that hosts the app puts a function into ``scope["extensions"][DROP]`` t
 by a reset, with "truncated" by closing it after what was sent. ASGI itself has no way to say this.
 """
 
-import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope, Send
 
 DROP = "simulator.drop"
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,27 +48,34 @@ class Answer:
     accepted: bool = False
     delivery: str = "whole"
 
-    def sent(self) -> ASGIApp:
+    async def deliver(self, scope: Scope, send: Send, *, stamps: Headers) -> None:
         """
-        Return the ASGI application that sends this answer.
+        Send this answer with the headers *stamps*, as far as its delivery goes.
         """
-        if self.delivery == "whole":
-            return Response(self.body, self.status, dict(self.headers), self.media_type)
-        return self._drop
+        if self.delivery != "reset":
+            cut = self.delivery == "truncated"
+            await send({"type": "http.response.start", "status": self.status, "headers": [*self._head(), *stamps]})
+            body = self.body[: len(self.body) // 2] if cut else self.body
+            await send({"type": "http.response.body", "body": body, "more_body": cut})
+        if self.delivery != "whole":
+            scope["extensions"][DROP](self.delivery)
 
-    async def _drop(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.delivery == "truncated":
-            headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % (len(self.body) + 1))]
-            await send({"type": "http.response.start", "status": self.status, "headers": headers})
-            await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
-        scope["extensions"][DROP](self.delivery)
+    def _head(self) -> Headers:
+        # An empty body that is cut must promise something too.
+        length = len(self.body) + (self.delivery == "truncated")
+        media_type = f"{self.media_type}; charset=utf-8" if self.media_type.startswith("text/") else self.media_type
+        return [
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
+            (b"content-length", b"%d" % length),
+            (b"content-type", media_type.encode("latin-1")),
+        ]
 
 
 def answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """
     Return *value* as a JSON answer.
     """
-    return Answer(status=status, body=json.dumps(value, ensure_ascii=False).encode(), headers=headers or {})
+    return Answer(status=status, body=msgspec.json.encode(value), headers=headers or {})
 
 
 def refusal(status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> Answer:

@@ -71,9 +71,9 @@ def _fault_in_signature(world: World, call: Call) -> str | None:
 
 
 def _canonical(call: Call, names: list[str], headers: dict[str, str]) -> str:
-    url = call.request.url
-    path = "/".join(quote(segment, safe="~") for segment in call.request.scope["path"].split("/"))
-    query = sorted(parse_qsl(url.query, keep_blank_values=True))
+    scope = call.request.scope
+    path = "/".join(quote(segment, safe="~") for segment in scope["path"].split("/"))
+    query = sorted(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     return "\n".join(
         [
             call.request.method,

@@ -106,8 +106,10 @@ class World:
             return False
         job.accepted_terminations += 1
         if fresh:
-            draw = random.Random(f"{knobs.seed}/{job.id}/{job.accepted_terminations}").random()
             fails, finishes = knobs.terminate_fails_rate, knobs.finishes_while_terminating_rate
+            # A generator takes longer to seed than everything else here, and most worlds have no use for one.
+            seed = f"{knobs.seed}/{job.id}/{job.accepted_terminations}"
+            draw = random.Random(seed).random() if fails or finishes else 1.0
             phase = "Abnormal" if draw < fails else "Completed" if draw < fails + finishes else "Terminated"
             job.stop = Stop(effect_ms=now_ms + round(knobs.terminate_seconds * 1000), phase=phase)
         return True

@@ -140,7 +140,7 @@ def test_a_full_database_loses_nothing(file_url):
     async def work():
         await (await open_ledger(file_url)).aclose()
         engine = make_engine(parse(file_url))
-        sa.event.listen(engine.sync_engine, "connect", no_more_pages)
+        sa.event.listen(engine, "connect", no_more_pages)
         ledger = SqlLedger(engine, name="full")
         made = []
 
