@@ -12,11 +12,12 @@ from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Attempt, Finding, Order, Plan
 from guard.core.protocol import Outcome
-from guard.core.records import Intent
+from guard.core.records import Draft, Intent
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
-from guard.daemon.leftovers import hold_back, within_limits
+from guard.daemon.leftovers import Orphans, within_limits
+from guard.daemon.opening import opened
 from guard.daemon.planning import Planner, Rules
 from guard.daemon.reading import Reading
 from guard.daemon.recall import Recall
@@ -27,7 +28,6 @@ from guard.daemon.view import View
 from guard.errors import BadInput, LedgerUnusable, TargetError
 
 CHUNK = 500
-AT_ONCE = 100
 # A page that was read before the end of a job was recorded cannot come in later than this.
 STALE_AFTER_MS = 10 * 60_000
 LAST = frozenset({Outcome.CONFIRMED, Outcome.FINISHED_BY_ITSELF, Outcome.GONE})
@@ -56,13 +56,14 @@ class Cycle:
     broken: LedgerUnusable | None = None
     changed: bool = False
     _walks: int = 0
-    _orphans: set[int] = field(default_factory=set)
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     reported: Reported = field(init=False)
     remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
+    _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
+        self._orphans = Orphans(targets=self.targets, view=self.view, enforcer=self.enforcer)
         self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
         self.remembering = Remembering(self.enforcer.ledger, self.view)
         self.recall = Recall(view=self.view, gate=self.enforcer.gate, remembering=self.remembering)
@@ -92,10 +93,12 @@ class Cycle:
             source=target.source, taken=lambda jobs: self.take(target, jobs, walk=walk), acted=self._act_on_record
         )
         try:
-            inventory = await target.source.walk(reading.take)
+            inventory = await target.source.walk(reading.take, progress=metrics.fleet.reading(target.name))
         except (TargetError, BadInput) as error:
             metrics.scans.labels(target.name, "failed").inc()
             log.warning("scan.failed", target=target.name, error=str(error))
+            # What was read before it failed is acted on all the same: each act rests on a reading of its own.
+            await reading.act()
             raise
         await self.recall.close(target, inventory, walk=walk)
         await reading.act()
@@ -104,18 +107,7 @@ class Cycle:
         for limit, share in (await self.planner.room.shares(self.enforcer.ledger, target.source.now_ms())).items():
             metrics.limit_used.labels(limit).set(share)
         self.show()
-        log.info(
-            "scan.finished",
-            target=target.name,
-            complete=inventory.complete,
-            doubt=inventory.doubt,
-            jobs=inventory.jobs,
-            unreadable=inventory.unreadable,
-            matches=reading.matter,
-            ordered=reading.ordered,
-            held=reading.held,
-            took_ms=inventory.finished_at_ms - inventory.started_at_ms,
-        )
+        log.info("scan.finished", **reading.told(inventory))
         return inventory
 
     async def look(self, target: Target, *, waiting: bool) -> int:
@@ -130,13 +122,13 @@ class Cycle:
         if waiting and self.view.tally(target.name).waiting:
             calls += await target.source.look_waiting(reading.take)
         await reading.act()
-        held = [key for key in self.view.held if self.view.watched[key].job.target == target.name]
-        if held:
-            await self.act(self.view.decide_again(held, now_ms=target.source.now_ms()))
+        again = self.view.unsettled(target.name, busy=self.driving)
+        if again:
+            await self.act(self.view.decide_again(again, now_ms=target.source.now_ms()))
         self.enforcer.metrics.reached(target.source)
+        self.enforcer.metrics.fleet.looked(target.name, at_ms=target.source.now_ms())
         self.changed = True
-        found = len(self.view.watched) - before
-        if found or reading.ordered:
+        if (found := len(self.view.watched) - before) or reading.ordered:
             log.info("look.finished", target=target.name, new=found, ordered=reading.ordered, calls=calls)
         return calls
 
@@ -145,7 +137,10 @@ class Cycle:
         Take in what was read of a target's jobs; return those that may have to be acted on.
         """
         live = [one for one in jobs if one.read_at_ms > self.ended.get(one.key, -1)]
-        await self.remembering.recollect(live)
+        for one in await self.remembering.recollect(live):
+            # Of a target that was never walked, every job is new.
+            if target.name in self.view.complete and isinstance(one.create_time_ms, int):
+                self.enforcer.metrics.fleet.found(target.name, lag_ms=one.read_at_ms - one.create_time_ms)
         matter = self.view.take(live, now_ms=target.source.now_ms(), walk=walk)
         for one in live:
             self._expect(one.key)
@@ -182,27 +177,20 @@ class Cycle:
 
     async def _open(self, made: Plan, attempts: Mapping[JobKey, Attempt]) -> list[Finding]:
         """
-        Record the intents that a plan orders, together, and drive each from when it is on record; return what had no room.
+        Record the intents that a plan orders, and drive each from when it is on record; return what had no room.
         """
         late = []
 
-        async def one(order: Order) -> None:
-            target = self.targets[order.decision.job.target]
-            drafted = draft(order, self.view.terms, attempts, credentials=target.source.credentials_tag())
-            quota = self.planner.room.quota(order.decision.at_ms)
-            intent = await self.enforcer.ledger.open_intent(drafted, at_ms=order.decision.at_ms, quota=quota)
+        def drafted(order: Order) -> Draft:
+            credentials = self.targets[order.decision.job.target].source.credentials_tag()
+            return draft(order, self.view.terms, attempts, credentials=credentials)
+
+        async for order, intent in opened(made.orders, self.enforcer.ledger, drafted, self.planner.room.quota):
             if intent is None:
                 late.append(beaten(order))
                 self.view.held.add(order.key)
             else:
-                self._drive(intent, target)
-
-        for at in range(0, len(made.orders), AT_ONCE):
-            # All come to their end before a failure is told, so that none goes on unseen.
-            ends = await asyncio.gather(*map(one, made.orders[at : at + AT_ONCE]), return_exceptions=True)
-            for error in ends:
-                if error is not None:
-                    raise error
+                self._drive(intent, self.targets[order.decision.job.target])
         return late
 
     async def decide_due(self, target: Target) -> int | None:
@@ -256,7 +244,9 @@ class Cycle:
             strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
             self.view.remember(await self.enforcer.ledger.sightings(strange))
             for intent in await within_limits(left, self.planner.room, self.enforcer):
-                await self._take_up(intent)
+                target = await self._orphans.target_of(intent)
+                if target is not None:
+                    self._drive(intent, target)
         return len(left)
 
     def show(self) -> None:
@@ -272,7 +262,7 @@ class Cycle:
         metrics.held_back(view.policies, [one for several in self.held.values() for one in several])
         metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
         for name in self.targets:
-            metrics.fleet(name, view.tally(name), view.terms.prices)
+            metrics.fleet.show(name, view.tally(name), view.terms.prices)
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """
@@ -286,22 +276,6 @@ class Cycle:
         one = self.view.watched.get(key)
         if one is not None:
             self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
-
-    async def _take_up(self, intent: Intent) -> None:
-        key, enforcer = intent.draft.key, self.enforcer
-        watched = self.view.watched.get(key)
-        # A target may have got another name since; whoever watches the job goes on with it.
-        target = self.targets.get(intent.draft.target if watched is None else watched.job.target)
-        named = {"intent": intent.number, "job": key.job_id, "target": intent.draft.target}
-        if target is not None:
-            log.info("termination.resumed", **named, state=intent.state.value)
-            self._drive(intent, target)
-            return
-        if intent.number not in self._orphans:
-            self._orphans.add(intent.number)
-            log.warning("termination.orphaned", **named, state=intent.state.value)
-        if not intent.sent:
-            await hold_back(intent, enforcer, note="the target is no longer configured")
 
     def _drive(self, intent: Intent, target: Target) -> None:
         task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number}")

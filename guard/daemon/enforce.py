@@ -269,22 +269,21 @@ class Enforcer:
             try:
                 job = await self._read(intent, target, lane=Lane.CONFIRM)
             except JobGone as error:
-                return await self._end(intent, target, Outcome.GONE, str(error))
+                return await self._close(intent, target, Closing(outcome=Outcome.GONE, note=str(error)))
             except (TargetError, BadInput) as error:
                 last = str(error)
                 continue
             last = f"the job was last seen in phase {job.phase}"
             if job.phase in TERMINABLE_PHASES and self.view.run_of(job) > intent.draft.run:
                 # The end of the run that the call was meant for was not seen, and that of the next one is not ours.
-                return await self._end(intent, target, Outcome.UNCONFIRMED, "the job was started anew since")
+                return await self._close(
+                    intent, target, Closing(outcome=Outcome.UNCONFIRMED, note="the job was started anew since")
+                )
             outcome = after_confirm(job.phase, job.secondary_phase, ours=in_flight(intent))
             if outcome is not None:
                 return await self._close(intent, target, settled(intent, job, outcome, self.confirmation))
         note = f"{last or 'no answer'} after {self.confirmation.limit_s:.0f} s"
-        return await self._end(intent, target, Outcome.UNCONFIRMED, note)
-
-    async def _end(self, intent: Intent, target: Target, outcome: Outcome, note: str) -> Intent:
-        return await self._close(intent, target, Closing(outcome=outcome, note=note))
+        return await self._close(intent, target, Closing(outcome=Outcome.UNCONFIRMED, note=note))
 
     async def _close(self, intent: Intent, target: Target, closing: Closing) -> Intent:
         if not self.gate.lease.held():
@@ -292,11 +291,11 @@ class Enforcer:
             raise LedgerHeld(f"intent {intent.number} stays open: this process does not hold the ledger any more")
         closed = await self.ledger.close(intent.number, closing, at_ms=target.source.now_ms())
         self.metrics.closed(closed)
-        named = {**_named(closed), "outcome": closing.outcome.value, "note": closing.note}
-        log.info("termination.settled", **named, reason=closed.draft.reason)
+        ended = {"outcome": closing.outcome.value, "note": closing.note, "reason": closed.draft.reason}
+        log.info("termination.settled", **_named(closed), **ended)
         return closed
 
 
 def _named(intent: Intent) -> dict[str, object]:
-    draft = intent.draft
-    return {"intent": intent.number, "job": draft.key.job_id, "target": draft.target, "policy": draft.policy}
+    about = intent.draft
+    return {"intent": intent.number, "job": about.key.job_id, "target": about.target, "policy": about.policy}

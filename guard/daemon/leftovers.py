@@ -2,13 +2,20 @@
 What becomes of open intents that an earlier process left and that are not taken up: they are held back, and planned anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
 
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
 from guard.daemon.enforce import Enforcer
 from guard.daemon.objections import in_flight
 from guard.daemon.room import Room
+from guard.daemon.targets import Target
+from guard.daemon.view import View
+
+log = structlog.get_logger("guard")
 
 
 async def within_limits(left: Sequence[Intent], room: Room, enforcer: Enforcer) -> Sequence[Intent]:
@@ -27,6 +34,36 @@ async def within_limits(left: Sequence[Intent], room: Room, enforcer: Enforcer) 
     for intent in surplus:
         await hold_back(intent, enforcer, note=f"limit: max_terminations now allows {total}")
     return [one for one in left if one not in surplus]
+
+
+@dataclass(slots=True, kw_only=True)
+class Orphans:
+    """
+    Tells whose the intents are that nobody drives, and ends those that are nobody's; each is told of once.
+    """
+
+    targets: Mapping[str, Target]
+    view: View
+    enforcer: Enforcer
+    _told: set[int] = field(default_factory=set)
+
+    async def target_of(self, intent: Intent) -> Target | None:
+        """
+        Return the target that goes on with an intent, or None if it is no longer configured.
+        """
+        watched = self.view.watched.get(intent.draft.key)
+        # A target may have got another name since; whoever watches the job goes on with it.
+        target = self.targets.get(intent.draft.target if watched is None else watched.job.target)
+        named = {"intent": intent.number, "job": intent.draft.key.job_id, "target": intent.draft.target}
+        if target is not None:
+            log.info("termination.resumed", **named, state=intent.state.value)
+            return target
+        if intent.number not in self._told:
+            self._told.add(intent.number)
+            log.warning("termination.orphaned", **named, state=intent.state.value)
+        if not intent.sent:
+            await hold_back(intent, self.enforcer, note="the target is no longer configured")
+        return None
 
 
 async def hold_back(intent: Intent, enforcer: Enforcer, *, note: str) -> None:

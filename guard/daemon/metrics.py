@@ -7,25 +7,21 @@ from it, so a restart does not lower them.
 
 from collections import Counter as Count
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core.decide import Decision
-from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, Inventory, Missing, Resource, Text
-from guard.core.fields import cards_of, rate_of
+from guard.core.facts import Inventory
 from guard.core.plan import Finding
 from guard.core.policy import PolicySet
-from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
+from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
-from guard.daemon.watched import Tally as FleetTally
 from guard.ports import JobSource
 
 PREFIX = "costguard"
-MAX_BILLING_CODES = 100
 LATENESS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 CONFIRM_BUCKETS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 SCAN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -52,8 +48,6 @@ class Metrics:
 
     def __init__(self, *, version: str) -> None:
         self.registry = CollectorRegistry()
-        self._shown: dict[tuple[Gauge, str], set[str]] = {}
-        self._unpriced: dict[str, Count[str]] = {}
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
@@ -74,12 +68,8 @@ class Metrics:
         self.scans = counter("scans", "Walks over a target.", "target", "outcome")
         self.scan_seconds = histogram("scan_duration_seconds", "Seconds that a walk took.", ["target"], SCAN_BUCKETS)
         self.walked_at = gauge("last_complete_walk_timestamp_seconds", "End of the last complete walk.", "target")
-        self.jobs = gauge("jobs", "Live jobs that are watched.", "target", "phase")
-        self.cards = gauge("cards", "Accelerators of Running jobs.", "target", "billing_code")
         self.unreadable = gauge("unreadable_jobs", "Items without a usable identity at the last walk.", "target")
-        self.users = gauge("users_seen", "Distinct users of the live jobs.", "target")
         self.offset = gauge("clock_offset_seconds", "Service time minus local time.", "target")
-        self.disputed = gauge("clock_disputed_jobs", "Jobs whose clocks differ by over 2 minutes.", "target")
         self.verdicts = gauge("verdicts", "Jobs by verdict at the last decision.", "policy", "verdict")
         self.held = gauge("held_back_jobs", "Jobs held back at the last plan.", "policy", "reason")
         self.exempt_unknown = gauge("exempt_by_unknown_jobs", "Jobs spared by an unreadable fact alone.", "exemption")
@@ -96,12 +86,11 @@ class Metrics:
         self.savings_upper = counter(
             "savings_upper", "Upper bound of the savings of confirmed terminations.", "target", "policy", "currency"
         )
-        self.spend_rate = gauge("spend_rate_per_hour", "Cost per hour of the Running jobs.", "target", "currency")
-        self.unpriced = gauge("unpriced_jobs", "Running jobs without a price.", "billing_code")
         self.api_requests = counter("api_requests", "Calls to the service.", "operation", "code")
         self.api_seconds = histogram("api_request_duration_seconds", "Seconds per call.", ["operation"], SCAN_BUCKETS)
         self.api_throttled = counter("api_throttled", "Calls that the service throttled.", "operation")
         self.paces = PaceMetrics(self.registry, PREFIX)
+        self.fleet = FleetMetrics(self.registry, PREFIX)
         self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
         self.oldest_intent = gauge(
             "ledger_oldest_open_intent_timestamp_seconds", "Creation of the oldest open intent; 0 if there is none."
@@ -121,9 +110,10 @@ class Metrics:
                 self.scans.labels(target, outcome)
             self.scan_seconds.labels(target)
             self.lateness.labels(target)
-            for one in (self.walked_at, self.unreadable, self.users, self.offset, self.disputed, self.leader):
+            for one in (self.walked_at, self.unreadable, self.offset, self.leader):
                 one.labels(target)
             self.credentials_expiry.labels(target).set(0)
+            self.fleet.start(target)
         for event in ("error", "missed", "max_instances"):
             self.scheduler_events.labels(event)
         for limit in ("max_terminations", "max_percent_of_running"):
@@ -188,47 +178,6 @@ class Metrics:
             return
         self.walked_at.labels(target).set(inventory.finished_at_ms / 1000)
 
-    def fleet(self, target: str, tally: FleetTally, prices: PriceBook | None) -> None:
-        """
-        Show the watched jobs of a target, their accelerators, users, clocks, and what they cost per hour.
-        """
-        phases: Count[str] = Count(dict.fromkeys(sorted(LIVE_PHASES), 0))
-        cards: Count[str] = Count()
-        unpriced: Count[str] = Count()
-        rate = Fraction(0)
-        for (phase, pool, resources), count in tally.shapes.items():
-            phases[_phase(phase)] += count
-            if phase != "Running":
-                continue
-            for resource in resources:
-                each = cards_of(resource)
-                cards[_code(resource)] += 0 if isinstance(each, Missing) else each * count
-            cost = rate_of(pool, resources, prices)
-            if isinstance(cost, Missing):
-                unpriced.update({_code(one): count for one in resources or (Resource(),)})
-            else:
-                rate += cost * count
-        self._show(self.jobs, target, phases)
-        self._show(self.cards, target, _capped(cards))
-        self.users.labels(target).set(sum(not isinstance(user, Missing) for user in tally.users))
-        self.disputed.labels(target).set(tally.disputed)
-        if prices is not None:
-            self.spend_rate.labels(target, prices.currency).set(float(rate))
-        self._unpriced[target] = unpriced
-        self.unpriced.clear()
-        for code, number in _capped(sum(self._unpriced.values(), Count())).items():
-            self.unpriced.labels(code).set(number)
-
-    def _show(self, gauge: Gauge, target: str, values: Mapping[str, float]) -> None:
-        """
-        Replace the series of a target; those that are no longer there go.
-        """
-        for name in self._shown.get((gauge, target), set()) - set(values):
-            gauge.remove(target, name)
-        self._shown[gauge, target] = set(values)
-        for name, value in values.items():
-            gauge.labels(target, name).set(value)
-
     def decided(
         self, policies: PolicySet, verdicts: Mapping[tuple[str, Verdict], int], decisions: Sequence[Decision]
     ) -> None:
@@ -286,19 +235,3 @@ class Metrics:
         self.api_seconds.labels(operation).observe(seconds)
         if code == "429":
             self.api_throttled.labels(operation).inc()
-
-
-def _phase(phase: Text) -> str:
-    if isinstance(phase, Missing):
-        return "unreadable"
-    return phase if phase in KNOWN_PHASES else "other"
-
-
-def _code(resource: Resource) -> str:
-    return "unreadable" if isinstance(resource.billing_code, Missing) else resource.billing_code
-
-
-def _capped(counts: Count[str]) -> Mapping[str, float]:
-    kept = dict(counts.most_common(MAX_BILLING_CODES))
-    rest = sum(counts.values()) - sum(kept.values())
-    return {**kept, "other": rest} if len(counts) > MAX_BILLING_CODES else kept

@@ -5,7 +5,7 @@ One walk as it is taken in: page by page, and acted on when it has ended, or eve
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from guard.core.facts import Job, JobKey
+from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Plan
 from guard.ports import JobSource
 
@@ -51,3 +51,19 @@ class Reading:
         self.ordered += len(made.orders)
         self.held += len(made.held)
         self._acted_ms = self.source.now_ms()
+
+    def told(self, inventory: Inventory) -> dict[str, object]:
+        """
+        Return what the log says of a walk.
+        """
+        return {
+            "target": inventory.target,
+            "complete": inventory.complete,
+            "doubt": inventory.doubt,
+            "jobs": inventory.jobs,
+            "unreadable": inventory.unreadable,
+            "matches": self.matter,
+            "ordered": self.ordered,
+            "held": self.held,
+            "took_ms": inventory.finished_at_ms - inventory.started_at_ms,
+        }

@@ -32,17 +32,20 @@ class Remembering:
     left: dict[JobKey, Sighting] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def recollect(self, jobs: Sequence[Job]) -> None:
+    async def recollect(self, jobs: Sequence[Job]) -> list[Job]:
         """
         Take over what the ledger remembers of jobs that are not watched; without it a second run would look like the first.
+
+        Return the jobs that nobody has seen before.
         """
         view = self.view
-        strange = [one.key for one in jobs if one.key not in view.watched and one.key not in view.memory]
+        strange = [one for one in jobs if one.key not in view.watched and one.key not in view.memory]
         if not strange:
-            return
+            return []
         # What was just dropped may not be in the ledger yet, and is newer than what is.
-        view.remember({key: self.left[key] for key in strange if key in self.left})
-        view.remember(await self.ledger.sightings(strange))
+        view.remember({one.key: self.left[one.key] for one in strange if one.key in self.left})
+        view.remember(await self.ledger.sightings([one.key for one in strange]))
+        return [one for one in strange if view.seen(one.key) is None]
 
     async def write(self) -> int:
         """

@@ -17,6 +17,7 @@ import structlog
 from guard.core.policy import PolicySet
 from guard.core.spans import DAY_MS
 from guard.daemon.cycle import Cycle
+from guard.daemon.draining import drained
 from guard.daemon.health import LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -89,7 +90,7 @@ class Service:
             self.schedule.stop()
             for task in waiters:
                 task.cancel()
-            await self._drain()
+            await drained(list(self.cycle.driving.values()), ending=self.ending, within_s=DRAIN_S)
             for task in tickers:
                 task.cancel()
             await asyncio.gather(*waiters, *tickers, return_exceptions=True)
@@ -293,19 +294,3 @@ class Service:
             except BaseException:
                 self._undecided = True
                 raise
-
-    async def _drain(self) -> None:
-        """
-        Let the intents on their way finish, for a while; what is left stays open in the ledger for the next start.
-        """
-        tasks = list(self.cycle.driving.values())
-        if tasks and not self.ending.is_set():
-            ending = asyncio.create_task(self.ending.wait())
-            done = asyncio.create_task(asyncio.wait(tasks))
-            await asyncio.wait([ending, done], timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
-            ending.cancel()
-            done.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        log.info("guard.stopped", left_open=sum(task.cancelled() for task in tasks))

@@ -6,7 +6,7 @@ reasons is made, and kept, only of jobs that a policy matches; whoever plans or 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -161,6 +161,14 @@ class View:
         left = [seen for key in gone if (seen := self.drop(key)) is not None]
         self.running[inventory.target] = self.tally(inventory.target).running
         return left
+
+    def unsettled(self, target: str, *, busy: Container[JobKey]) -> list[JobKey]:
+        """
+        Return the watched jobs of a target that are held back, or that a policy terminates and that are not *busy*.
+        """
+        wanted = [key for key, one in self.decisions.items() if one.terminating is not None and key not in busy]
+        keys = {*self.held, *wanted}
+        return [key for key in keys if key in self.watched and self.watched[key].job.target == target]
 
     def keys_of(self, target: str) -> list[JobKey]:
         """
