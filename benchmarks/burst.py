@@ -14,9 +14,7 @@ from benchmarks.figures import ROUNDS, Figure, Result, alternating
 from benchmarks.fleet import Fleet
 from benchmarks.lateness import settle
 from benchmarks.service import Simulated, now_ms, simulated
-from guard.modelarts.exchange import LIMITS
-
-CONCURRENCY = LIMITS.max_connections or 20
+from guard.modelarts.pace import IN_FLIGHT
 
 
 def run(*, quick: bool) -> Result:
@@ -41,7 +39,7 @@ def run(*, quick: bool) -> Result:
         )
     )
     result.notes.append(
-        f"{rounds} alternating rounds, {CONCURRENCY} connections on both sides; the guard's time runs from the common due "
+        f"{rounds} alternating rounds, {IN_FLIGHT} calls in flight on both sides; the guard's time runs from the common due "
         "moment to the last accepted call in the simulator's log, the bare one from the first call. The guard signs its "
         f"calls and httpx does not; the simulator verifies neither. Not stopped within a minute, by round: {missed}."
     )
@@ -75,7 +73,7 @@ async def _both_calls(service: Simulated, job_ids: list[str]) -> float:
             await http.get(url)
             await http.post(f"{url}/actions", content=b'{"action_type": "terminate"}')
 
-    async with httpx.AsyncClient(limits=LIMITS, timeout=30, trust_env=False) as http:
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=IN_FLIGHT), timeout=30, trust_env=False) as http:
         began = time.perf_counter()
-        await asyncio.gather(*(work(http) for _ in range(CONCURRENCY)))
+        await asyncio.gather(*(work(http) for _ in range(IN_FLIGHT)))
         return time.perf_counter() - began

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+_AWAKE = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 @dataclass(frozen=True, slots=True)
 class RealClock:
@@ -22,9 +24,9 @@ class RealClock:
 
     def monotonic(self) -> float:
         """
-        Return seconds that never step.
+        Return seconds that never step, and that go on while the machine sleeps, where the system has such a clock.
         """
-        return time.monotonic()
+        return time.monotonic() if _AWAKE is None else time.clock_gettime(_AWAKE)
 
     async def sleep(self, seconds: float) -> None:
         """

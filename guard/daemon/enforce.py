@@ -282,8 +282,8 @@ class Enforcer:
             outcome = after_confirm(job.phase, job.secondary_phase, ours=in_flight(intent))
             if outcome is not None:
                 return await self._close(intent, target, settled(intent, job, outcome, self.confirmation))
-        note = f"{last or 'no answer'} after {self.confirmation.limit_s:.0f} s"
-        return await self._close(intent, target, Closing(outcome=Outcome.UNCONFIRMED, note=note))
+        last = f"{last or 'no answer'} after {self.confirmation.limit_s:.0f} s"
+        return await self._close(intent, target, Closing(outcome=Outcome.UNCONFIRMED, note=last))
 
     async def _close(self, intent: Intent, target: Target, closing: Closing) -> Intent:
         if not self.gate.lease.held():

@@ -104,6 +104,12 @@ class Schedule:
                 self._ring, DateTrigger(run_date=at), args=[target.name, queue], id=name, replace_existing=True
             )
 
+    def armed(self, target: Target) -> datetime | None:
+        """
+        Return the real moment at which the earliest deadline of a target rings, or None.
+        """
+        return self._armed.get(target.name)
+
     async def _ring(self, name: str, queue: Deadlines) -> None:
         self._armed.pop(name, None)
         queue.changed.set()

@@ -110,11 +110,16 @@ class Service:
         """
         Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
         """
-        found = [f"target {name} could not be read: {one.error}" for name, one in self.health.items() if one.error]
+        found = [f"target {name}: {self._told(target)}" for name, target in self.cycle.targets.items()]
         found += self.watch.notes()
         if self._paused:
             found.append("paused: nothing is terminated")
         return found
+
+    def _told(self, target: Target) -> str:
+        name, view = target.name, self.cycle.view
+        watched, queued = sum(view.tally(name).users.values()), len(self.cycle.deadlines[name])
+        return self.health[name].told(watched=watched, queued=queued, now_ms=target.source.now_ms())
 
     def alive(self) -> list[str]:
         """
@@ -157,7 +162,7 @@ class Service:
         try:
             with self._reading(target):
                 inventory = await cycle.walk(target)
-                health.walked(complete=inventory.complete)
+                health.walked(complete=inventory.complete, at_ms=target.source.now_ms())
                 before_ms = target.source.now_ms() - self.keep_ended_ms
                 await cycle.enforcer.ledger.forget(target.name, before_ms=before_ms)
                 cycle.view.forget(target.name, before_ms=before_ms)
@@ -174,6 +179,7 @@ class Service:
             return
         with self._reading(target):
             await self.cycle.look(target, waiting=health.looks % LOOKS_PER_WAIT == 0)
+            health.looked_ms = target.source.now_ms()
             await self._settle()
 
     async def _settle(self) -> None:
