@@ -12,8 +12,8 @@ MOST_LOOKS = 32
 @dataclass(slots=True, kw_only=True)
 class Health:
     """
-    *read* once a walk came to its end, *walked_ms* and *looked_ms* say when that and a look last did, *error* is why the newest
-    attempt failed ("" if it did not), *looks* counts the looks since the last walk.
+    *read* once a walk came to its end, *walked_ms* and *looked_ms* say when that and a look last did, *error* is why the
+    newest attempt failed ("" if it did not), *looks* counts the looks since the last walk.
 
     A walk that failed or was incomplete is tried again at the next look, then after twice as many looks each time.
     """
