@@ -1,12 +1,16 @@
 """
-Globs and regular expressions of policy files, both compiled to RE2: linear in the text, whatever the expression.
+Globs and regular expressions of policy files, as RE2 or (plain globs) as comparisons: linear in the text, whatever they say.
 """
+
+from dataclasses import dataclass
 
 import re2
 
 from guard.core.policy import Pattern
 
 MAX_MEMORY_BYTES = 1 << 20
+# A longer glob is RE2's, which bounds what it may cost.
+LONGEST_COMPARED = 256
 _HINTS = (
     ("invalid perl operator", "; RE2 has no lookahead and no lookbehind"),
     ("invalid escape sequence", "; RE2 has no such escape and no backreferences"),
@@ -28,6 +32,8 @@ def glob(text: str) -> Pattern:
 
     A backslash stands for itself; `[*]` is a literal star.
     """
+    if len(text) <= LONGEST_COMPARED and "?" not in text and "[" not in text:
+        return Pattern(text, _Stars(tuple(text.split("*"))))
     parts: list[str] = []
     at = 0
     while at < len(text):
@@ -46,6 +52,33 @@ def glob(text: str) -> Pattern:
         else:
             parts.append("." if char == "?" else re2.escape(char))
     return Pattern(text, _compile("".join(parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stars:
+    """
+    A glob of nothing but plain text and stars, as the texts around the stars: comparing them is many times as fast as RE2.
+    """
+
+    texts: tuple[str, ...]
+
+    def fullmatch(self, text: str) -> str | None:
+        """
+        Return the *text* if it fits as a whole, else None, as a compiled expression does.
+        """
+        first, *middle = self.texts
+        if not middle:
+            return text if text == first else None
+        last, at = middle.pop(), len(first)
+        if not text.startswith(first):
+            return None
+        for part in middle:
+            # The leftmost place leaves the most for what follows.
+            found = text.find(part, at)
+            if found < 0:
+                return None
+            at = found + len(part)
+        return text if len(text) - len(last) >= at and text.endswith(last) else None
 
 
 def _one_of(members: str, *, inverted: bool) -> str:

@@ -39,7 +39,7 @@ class Act(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """
-    A glob or an RE2 expression over a whole text; *compiled* is its RE2 form.
+    A glob or an RE2 expression over a whole text; *compiled* tells what fits it.
     """
 
     text: str

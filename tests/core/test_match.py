@@ -6,10 +6,13 @@ from datetime import UTC
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.core.fields import FIELDS
 from guard.core.load import load
 from guard.core.operands import OPERATORS
+from guard.core.patterns import glob
 from guard.core.policy import All, Condition, Not, Some
 from guard.core.spans import SECOND_MS
 from guard.errors import PolicyErrors
@@ -257,3 +260,12 @@ def test_patterns(op, text, fits, spares):
     assert str(parts_of(f"{{name: {{{op}: '{quoted}'}}}}")[1]) == f"name {op} {text}"
     assert [one for one in fits if not pattern.fits(one)] == []
     assert [one for one in spares if pattern.fits(one)] == []
+
+
+@given(st.text("ab*\n", max_size=8), st.text("ab*\n", max_size=12))
+def test_plain_globs_fit_what_an_expression_fits(pattern, text):
+    """
+    A glob of stars and plain text, which is compared, fits exactly the texts that it fits as an expression.
+    """
+    # A bracket makes it an expression, and one more x is all that it then asks for.
+    assert glob(pattern).fits(text) is glob(f"{pattern}[x]").fits(f"{text}x")

@@ -148,7 +148,7 @@ def test_a_failing_work_fails_alone(url):
         assert str(again).endswith("'intended' may not follow 'sending'")
         assert await job_ids(ledger) == ["before", "first", "last"]
         assert list(await ledger.steps(one.number)) == [(1, "intended", ""), (3, "sending", "")]
-        assert list(await ledger.sightings()) == [SIGHTING.key]
+        assert list(await ledger.sightings([SIGHTING.key])) == [SIGHTING.key]
 
     use(url, work)
 
