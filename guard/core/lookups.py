@@ -88,6 +88,7 @@ class Lookups:
     by_user: Kept[int] | None = field(init=False)
     by_name: Kept[int] | None = field(init=False)
     by_place: Kept[int] = field(default_factory=Kept)
+    _same: Kept[int] = field(default_factory=Kept)
     _by_fact: Mapping[str, Kept[int]] = field(init=False)
     _place_names: tuple[str, ...] = field(init=False)
     _resource_names: tuple[str, ...] = field(init=False)
@@ -111,7 +112,11 @@ class Lookups:
         table = self._by_fact[name]
         key = Growing if isinstance(fact, Growing) else fact
         mask = table.get(key)
-        return table.keep(key, self.masks.of(name, fact)) if mask is None else mask
+        if mask is None:
+            made = self.masks.of(name, fact)
+            # Many facts have few masks, so equal ones are one object.
+            mask = table.keep(key, self._same.get(made) or self._same.keep(made, made))
+        return mask
 
     def of_place(self, place: tuple[Any, ...]) -> int:
         """

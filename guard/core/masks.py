@@ -14,7 +14,7 @@ from guard.core.alternatives import Literal, alternatives
 from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Missing
 from guard.core.fields import ANNOTATION, FIELDS, Facts
 from guard.core.judge import judge
-from guard.core.policy import Condition, Exemption, Policy, PolicySet
+from guard.core.policy import Condition, Exemption, Pattern, Policy, PolicySet
 from guard.core.verdict import Verdict
 
 MOST_OF_ONE = 64
@@ -91,7 +91,11 @@ class Masks:
         if isinstance(fact, Growing):
             return self.full
         for (condition, exempts), by_verdict in self._broken.get(name, {}).items():
-            broken |= by_verdict[judge(condition, facts, at_ms=0, absent_is_no=exempts)]
+            if isinstance(condition.operand, Pattern) and isinstance(fact, str):
+                # As ``judge`` says, in a tenth of the time: names are many, and so are the patterns for them.
+                broken |= by_verdict[Verdict.MATCH if condition.operand.fits(fact) else Verdict.NO_MATCH]
+            else:
+                broken |= by_verdict[judge(condition, facts, at_ms=0, absent_is_no=exempts)]
         return self.full & ~broken
 
     def alive(self, key: int) -> Iterator[tuple[Rule, bool]]:

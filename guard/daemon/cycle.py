@@ -63,7 +63,7 @@ class Cycle:
     _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
-        self._orphans = Orphans(targets=self.targets, view=self.view, enforcer=self.enforcer)
+        self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
         self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
         self.remembering = Remembering(self.enforcer.ledger, self.view)
         self.recall = Recall(view=self.view, gate=self.enforcer.gate, remembering=self.remembering)
@@ -244,7 +244,7 @@ class Cycle:
             strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
             self.view.remember(await self.enforcer.ledger.sightings(strange))
             for intent in await within_limits(left, self.planner.room, self.enforcer):
-                target = await self._orphans.target_of(intent)
+                target = await self._orphans.target_of(intent, self.targets)
                 if target is not None:
                     self._drive(intent, target)
         return len(left)

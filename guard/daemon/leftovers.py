@@ -42,18 +42,17 @@ class Orphans:
     Tells whose the intents are that nobody drives, and ends those that are nobody's; each is told of once.
     """
 
-    targets: Mapping[str, Target]
     view: View
     enforcer: Enforcer
     _told: set[int] = field(default_factory=set)
 
-    async def target_of(self, intent: Intent) -> Target | None:
+    async def target_of(self, intent: Intent, targets: Mapping[str, Target]) -> Target | None:
         """
-        Return the target that goes on with an intent, or None if it is no longer configured.
+        Return the one of *targets* that goes on with an intent, or None if it is no longer configured.
         """
         watched = self.view.watched.get(intent.draft.key)
         # A target may have got another name since; whoever watches the job goes on with it.
-        target = self.targets.get(intent.draft.target if watched is None else watched.job.target)
+        target = targets.get(intent.draft.target if watched is None else watched.job.target)
         named = {"intent": intent.number, "job": intent.draft.key.job_id, "target": intent.draft.target}
         if target is not None:
             log.info("termination.resumed", **named, state=intent.state.value)

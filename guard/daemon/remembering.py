@@ -15,7 +15,7 @@ from guard.core.sighting import Sighting
 from guard.daemon.view import View
 from guard.ports import Ledger
 
-BATCH = 2_000
+BATCH = 500
 
 
 @dataclass(slots=True)
@@ -74,8 +74,11 @@ class Remembering:
             raise
         for job, seen in rows:
             one = self.view.watched.get(job.key)
-            if one is not None:
+            if one is not None and one.seen is seen:
                 one.keep(seen)
+            elif one is not None:
+                # It was read again meanwhile, and whether that is news can no longer be told.
+                self.view.news.add(job.key)
             self.left.pop(job.key, None)
         return len(rows)
 

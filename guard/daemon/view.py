@@ -20,7 +20,7 @@ from guard.core.sighting import Sighting, observe
 from guard.core.spans import MINUTE_MS
 from guard.core.verdict import Verdict
 from guard.daemon.verdicts import Rulebook, rulebook, verdict_counts
-from guard.daemon.watched import Tally, Watched, shape_of
+from guard.daemon.watched import Tally, Watched, clock_of, shape_of
 
 AHEAD_MS = 2 * MINUTE_MS
 
@@ -253,6 +253,7 @@ class View:
         else:
             if key not in self.news and not one.is_told_by_record(job, seen):
                 self.news.add(key)
+            one.drift_ms += clock_of(seen) - clock_of(one.seen)
             before = (one.matches, one.unknown, one.disputed, one.job.target, one.job.user)
             after = (ruling.matches, ruling.unknown, ruling.disputed, job.target, job.user)
             counted = before == after and one.shape == shape_of(job)

@@ -34,8 +34,8 @@ class Watched(msgspec.Struct, gc=False):
     One watched job: its newest reading and memory, and what the policies said of it at *at_ms*.
 
     *matches* and *unknown* are policies as bits by their index, *wake_ms* is when that may change by time alone. *walk* is
-    the number of the walk that read it last. *recalled* as long as only the ledger told of it. *kept_clock_ms* and *kept_ms*
-    are the clock on record and when that was seen; *kept_ms* is -1 if nothing is on record.
+    the number of the walk that read it last. *recalled* as long as only the ledger told of it. *kept_ms* is when what is on
+    record was seen, -1 if nothing is; *drift_ms* how far the job's clock has moved since against the one on record.
     """
 
     job: Job
@@ -46,7 +46,7 @@ class Watched(msgspec.Struct, gc=False):
     at_ms: int
     walk: int = 0
     kept_ms: int = -1
-    kept_clock_ms: int = -1
+    drift_ms: int = 0
     disputed: bool = False
     recalled: bool = False
 
@@ -61,7 +61,7 @@ class Watched(msgspec.Struct, gc=False):
         """
         Note that the reading which led to this memory is on record.
         """
-        self.kept_ms, self.kept_clock_ms = seen.last_seen_ms, clock_of(seen)
+        self.kept_ms, self.drift_ms = seen.last_seen_ms, 0
 
     def is_told_by_record(self, job: Job, seen: Sighting) -> bool:
         """
@@ -77,7 +77,7 @@ class Watched(msgspec.Struct, gc=False):
         return (
             (ticks or before == now)
             and (self.seen.reading_ms is None) == (seen.reading_ms is None)
-            and abs(clock_of(seen) - self.kept_clock_ms) <= DRIFT_MS
+            and abs(self.drift_ms + clock_of(seen) - clock_of(self.seen)) <= DRIFT_MS
             and _FACTS(self.job) == _FACTS(job)
             and _MEMORY(self.seen) == _MEMORY(seen)
         )

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -41,6 +42,9 @@ class DroppableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # 
                 await hosted({**scope, "extensions": {DROP: self.drop}}, receive, send)
             except asyncio.CancelledError:
                 self.drop("reset")
+            except ClientDisconnect:
+                # Whoever asked does not wait for the answer any more.
+                self.drop("close")
 
         self.app = app
 

@@ -9,12 +9,15 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from ledger_cases import DRAFT, SIGHTING, use
 
+from guard.core.facts import JobKey
 from guard.errors import LedgerUnusable
 from guard.ledger import open_ledger
-from guard.ledger.schema import newest
+from guard.ledger.schema import REVISIONS, check, migrate, newest
 from guard.ledger.tables import metadata
 
 
@@ -35,17 +38,49 @@ def schema_of(engine):
 
 def test_migrations_add_up_to_the_tables(file_url):
     """
-    A migrated database has exactly the schema of the code, the condition of the partial index included.
+    A new ledger and one that went through all migrations have exactly the schema of the code, partial index included.
     """
     use(file_url, nothing)
-    migrated, made = sa.create_engine(file_url), sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
-    metadata.create_all(made)
-    with migrated.connect() as connection:
+    new, migrated = sa.create_engine(file_url), sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+    with migrated.begin() as connection:
+        migrate(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert check(connection)
+    with new.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     assert schema_of(migrated)["one_open_intent_per_job"].endswith("whereoutcomeisnull")
-    assert schema_of(migrated) == schema_of(made)
+    assert schema_of(migrated) == schema_of(new)
     migrated.dispose()
-    made.dispose()
+    new.dispose()
+
+
+def test_the_revisions_are_those_of_the_migrations():
+    """
+    The list of revisions names each migration, in the order in which they follow each other.
+    """
+    config = Config()
+    config.set_main_option("script_location", "guard.ledger:migrations")
+    config.set_main_option("path_separator", "os")
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(known)) == REVISIONS
+
+
+def test_a_ledger_of_an_earlier_version_is_migrated(file_url):
+    """
+    What the first version wrote is there after the start of this one.
+    """
+    engine = sa.create_engine(file_url)
+    with engine.begin() as connection:
+        migrate(connection, to=REVISIONS[0])
+        connection.execute(
+            sa.text(
+                "INSERT INTO sightings (region, project_id, job_id, target, run, first_seen_ms, last_seen_ms, phase, ran)"
+                " VALUES ('r', 'p', 'j', 'north', 2, 1, 2, 'Running', 1)"
+            )
+        )
+    engine.dispose()
+    key = JobKey(region="r", project_id="p", job_id="j")
+    assert use(file_url, lambda ledger: ledger.sightings([key]))[key].run == 2
 
 
 def test_opening_again_keeps_everything(file_url):
