@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
+CORES  ?= 2
 
 .PHONY: demo test lint lock fuzz bench soak
 
@@ -10,7 +11,8 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev debian
 	$(MAKE) lint
-	$(RUN) -m pytest --cov --cov-fail-under=100
+	$(RUN) -m pytest -n $(CORES) --cov --cov-fail-under=100 tests/core
+	$(RUN) -m pytest -n $(CORES) --ignore tests/core
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.core.yamlnode import Kind, Listing, Mapping, Scalar, brief, describe, read_yaml
+from guard.core.yamltext import lines_of
 
 QUICK_SECONDS = 10
 
@@ -198,3 +199,10 @@ def test_any_bytes(content):
     document = read_yaml(raw)
     assert document.root is not None or document.problems
     assert all(mark.line >= 1 and mark.column >= 1 for mark, _ in document.problems)
+
+
+def test_the_lines_of_a_file():
+    """
+    Lines are split as marks count them, a byte order mark is none of the text, and what is no UTF-8 does not matter.
+    """
+    assert lines_of(b"\xef\xbb\xbfa: 1\r\nb: \xff\n") == ["a: 1", "b: \ufffd", ""]
