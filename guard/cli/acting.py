@@ -14,14 +14,12 @@ from guard import commands
 from guard.app import Outside
 from guard.cli.frame import ConfigOption, Output, OutputOption, moment_ms, print_json, screen, span_ms, told
 from guard.core.records import Pause
-from guard.demo import DemoOptions, run_demo
 from guard.explained import explained_data
 from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
 from guard.report import iso
 from guard.screen import plain, show_explained, show_scan, table
 from guard.settings import load_settings, settings_or_none
-from guard.simulate import simulate_forever
 
 acting = typer.Typer(rich_markup_mode=None)
 
@@ -80,6 +78,9 @@ def demo(
     """
     Watch the guard work, with no account and no network: simulator and armed daemon on loopback, time sped up.
     """
+    # Only here: a daemon has no use for the simulator.
+    from guard.demo import DemoOptions, run_demo
+
     with told():
         options = DemoOptions(seconds=None if keep else seconds, seed=seed, as_json=output is Output.JSON)
         raise typer.Exit(asyncio.run(run_demo(options, screen())))
@@ -95,6 +96,8 @@ def simulate(
     """
     Run the ModelArts simulator alone, for trying settings and policies without an account.
     """
+    from guard.simulate import simulate_forever
+
     with told():
         asyncio.run(simulate_forever(port=port, jobs=jobs, seed=seed, knobs=knobs, console=screen()))
 

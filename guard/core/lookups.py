@@ -70,6 +70,16 @@ class KeptLarge(Kept[Answer]):
     most = MOST_KEPT >> 3
 
 
+class KeptShort(Kept[Answer]):
+    """
+    A short table, of answers that cost less than to keep them for every job there is.
+    """
+
+    __slots__ = ()
+
+    most = MOST_KEPT >> 4
+
+
 @dataclass(slots=True)
 class Lookups:
     """
@@ -95,7 +105,7 @@ class Lookups:
 
     def __post_init__(self) -> None:
         asked = sorted(self.masks.fields)
-        self._by_fact = {name: Kept() for name in asked}
+        self._by_fact = {name: KeptShort() if name in ("name", "id") else Kept() for name in asked}
         # Of a single attribute, attrgetter gives no tuple; one more does no harm.
         self._place_names = tuple(name for name in asked if name in PLACES)
         self.places = attrgetter("target", *(PLACES[name] for name in self._place_names)) if self._place_names else None

@@ -21,6 +21,8 @@ from guard.errors import LedgerUnusable
 __all__ = ["Insert", "insert", "make_engine", "parse", "place", "probe", "redacted", "writing"]
 
 BUSY_TIMEOUT_S = 5.0
+# Of each connection, of which there are several; the pages of a ledger are read once and rarely again.
+CACHE_KIB = 512
 _WRITES = "ledger_writes"
 _DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _IN_MEMORY = {None, "", ":memory:"}
@@ -107,7 +109,7 @@ def _file_uri(path: Path, *, read_only: bool) -> str:
 
 def _on_connect(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:
     # A file system without shared memory keeps another journal than WAL; that is slower and as durable.
-    _pragmas(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    _pragmas(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}")
 
 
 def _on_connect_read_only(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:

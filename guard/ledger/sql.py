@@ -28,7 +28,7 @@ from guard.ports import NO_FACTS
 
 T = TypeVar("T")
 
-READERS = 4
+READERS = 2
 
 # A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
 FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
