@@ -2,6 +2,7 @@
 ``guard run`` as a process: it starts, serves, reloads, drains and ends; and it survives sudden death in every state.
 """
 
+import re
 import signal
 import subprocess
 import time
@@ -26,7 +27,9 @@ def test_a_whole_life(site, simulated):
     with daemon(site) as running:
         until(lambda: running.terminations() == {"confirmed": 2}, "both are confirmed")
         assert running.get("/livez") == (200, "ok\n")
-        assert running.get("/readyz") == (200, "ok\n")
+        status, said = running.get("/readyz")
+        assert status == 200
+        assert re.fullmatch(r"ok\ntarget lab: walked \d+ s ago, .*\d+ jobs watched, \d+ deadlines queued\n", said)
         series = running.series()
         assert series["costguard_armed"] == 1
         assert series['costguard_termination_lateness_seconds_count{target="lab"}'] == 2
