@@ -205,6 +205,13 @@ class Metrics:
             for reason in HOLD_REASONS:
                 self.held.labels(policy.name, reason).set(counts[policy.name, reason])
 
+    def left_open(self, count: int, oldest_ms: int | None) -> None:
+        """
+        Show how many intents have no outcome, and when the oldest of them was made.
+        """
+        self.open_intents.set(count)
+        self.oldest_intent.set((oldest_ms or 0) / 1000)
+
     def accepted(self, intent: Intent) -> None:
         """
         Count an accepted terminate call.

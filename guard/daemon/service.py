@@ -208,10 +208,8 @@ class Service:
             health.error = ""
 
     async def _show_open(self) -> None:
-        left = await self.cycle.enforcer.ledger.open_intents()
-        self.cycle.enforcer.metrics.open_intents.set(len(left))
-        oldest = min((one.created_ms for one in left), default=0)
-        self.cycle.enforcer.metrics.oldest_intent.set(oldest / 1000)
+        enforcer = self.cycle.enforcer
+        enforcer.metrics.left_open(*await enforcer.ledger.open_since())
 
     async def _recall(self, target: Target) -> None:
         await self._attempt(f"recall of {target.name}", self.cycle.recall.fill(target, self.cycle.deadlines[target.name]))

@@ -5,6 +5,7 @@ All jobs are ruled on by the compiled policies, which say what matches and when 
 reasons is made, and kept, only of jobs that a policy matches; whoever plans or acts works with that one.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class View:
         seen = self._observed(newest, now_ms)
         ruling = self._rules.rule([(newest, seen)], now_ms=now_ms)[0]
         self._put(newest, seen, ruling, now_ms)
-        return self._rules.decide(ruling, newest, seen, now_ms=now_ms, naming=naming)
+        return self._decided(newest, seen, ruling, now_ms=now_ms, naming=naming)
 
     def judge(self, job: Job, *, now_ms: int, naming: str = "") -> Decision:
         """
@@ -87,7 +88,7 @@ class View:
         """
         seen = self._observed(job, now_ms)
         ruling = self._rules.rule([(job, seen)], now_ms=now_ms)[0]
-        return self._rules.decide(ruling, job, seen, now_ms=now_ms, naming=naming)
+        return self._decided(job, seen, ruling, now_ms=now_ms, naming=naming)
 
     def run_of(self, job: Job) -> int:
         """
@@ -254,9 +255,8 @@ class View:
             if key not in self.news and not one.is_told_by_record(job, seen):
                 self.news.add(key)
             one.drift_ms += clock_of(seen) - clock_of(one.seen)
-            before = (one.matches, one.unknown, one.disputed, one.job.target, one.job.user)
-            after = (ruling.matches, ruling.unknown, ruling.disputed, job.target, job.user)
-            counted = before == after and one.shape == shape_of(job)
+            before = (one.matches, one.unknown, one.disputed, one.job.target, one.job.user, one.shape)
+            counted = before == (ruling.matches, ruling.unknown, ruling.disputed, job.target, job.user, shape_of(job))
             if not counted:
                 self._uncount(one)
             one.recalled = one.recalled and job is one.job
@@ -264,12 +264,29 @@ class View:
             one.matches, one.unknown, one.disputed = ruling.matches, ruling.unknown, ruling.disputed
             if not counted:
                 self._count(one)
-        one.wake_ms = ruling.wake_ms
-        one.walk = walk or one.walk
+        one.wake_ms, one.walk = ruling.wake_ms, walk or one.walk
         if ruling.matches:
-            self.decisions[key] = self._rules.decide(ruling, job, seen, now_ms=now_ms)
+            self.decisions[key] = self._decided(job, seen, ruling, now_ms=now_ms)
         else:
             self.decisions.pop(key, None)
+
+    def _decided(self, job: Job, seen: Sighting, ruling: Ruling, *, now_ms: int, naming: str = "") -> Decision:
+        """
+        Return the decision on a reading; the one that is there serves while only time has passed, and changed nothing.
+        """
+        last = self.decisions.get(job.key)
+        serves = (
+            last is not None
+            and last.job is job
+            and last.seen == seen
+            and last.at_ms <= now_ms
+            and (last.wake_ms is None or now_ms < last.wake_ms)
+            and last.wake_ms == ruling.wake_ms
+            and (not naming or any(one.policy.name == naming for one in last.judgements))
+        )
+        if last is not None and serves:
+            return dataclasses.replace(last, at_ms=now_ms)
+        return self._rules.decide(ruling, job, seen, now_ms=now_ms, naming=naming)
 
     def _count(self, one: Watched) -> None:
         self.tally(one.job.target).add(one)

@@ -35,6 +35,7 @@ EXACT = Context(prec=200)
 # Values of one IN list; databases bound them.
 AT_ONCE = 500
 _IS_OPEN = intents.c.outcome.is_(None)
+_OPEN_SINCE = sa.select(sa.func.count(), sa.func.min(intents.c.created_ms)).where(_IS_OPEN)
 
 
 def _advance_to(state: State) -> sa.sql.dml.ReturningUpdate[Any]:
@@ -124,6 +125,14 @@ def open_ones(connection: sa.Connection) -> list[Intent]:
     """
     rows = connection.execute(sa.select(intents).where(_IS_OPEN).order_by(intents.c.number)).mappings()
     return [intent_of(row) for row in rows]
+
+
+def open_since(connection: sa.Connection) -> tuple[int, int | None]:
+    """
+    Count the open intents, and tell when the oldest was made.
+    """
+    count, oldest_ms = connection.execute(_OPEN_SINCE).one()
+    return count, oldest_ms
 
 
 def busy(connection: sa.Connection, keys: Collection[JobKey]) -> set[JobKey]:

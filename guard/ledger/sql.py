@@ -205,6 +205,12 @@ class SqlLedger:
         """
         return await self.read("give the open intents", intents.open_ones)
 
+    async def open_since(self) -> tuple[int, int | None]:
+        """
+        Return how many intents have no outcome, and when the oldest of them was made.
+        """
+        return await self.read("count the open intents", intents.open_since)
+
     async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
         """
         Return those of these jobs that have an intent without an outcome.

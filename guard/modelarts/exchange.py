@@ -13,6 +13,7 @@ import httpx
 
 from guard import __version__
 from guard.errors import NoAnswer
+from guard.modelarts.slots import SlotTransport
 from guard.ports import Clock
 
 Observer = Callable[[str, str, float], None]
@@ -47,15 +48,17 @@ def http_client(
     The environment is not read: a company's *proxy* or own certificates (*verify*) are given. *transport* stands in for the
     network in demos and tests. More than *connections* at once are not opened.
     """
+    # One for all connections: to make one takes longer than a call.
+    trusted = httpx.create_ssl_context() if verify is True else verify
+
+    def connection() -> httpx.AsyncBaseTransport:
+        # It stays open between two calls: a new one costs a handshake right before a kill.
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
+        return httpx.AsyncHTTPTransport(verify=trusted, proxy=proxy, limits=limits, trust_env=False)
+
     return httpx.AsyncClient(
-        transport=transport,
-        proxy=proxy,
-        verify=verify,
+        transport=transport or SlotTransport(connection, most=connections),
         timeout=TIMEOUT,
-        # All of them stay open between two calls: a new one costs a handshake right before a kill.
-        limits=httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_S
-        ),
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": f"cost-guard/{__version__}", "accept": "application/json"},

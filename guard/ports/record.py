@@ -101,6 +101,12 @@ class Ledger(Protocol):
         """
         ...
 
+    async def open_since(self) -> tuple[int, int | None]:
+        """
+        Return how many intents have no outcome, and when the oldest of them was made (None if there is none).
+        """
+        ...
+
     async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
         """
         Return those of these jobs that have an intent without an outcome.
