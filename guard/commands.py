@@ -14,6 +14,7 @@ from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
+from guard.daemon.fleetmetrics import Told
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
 from guard.daemon.schedule import Intervals
@@ -75,12 +76,18 @@ def _announced(settings: Settings) -> dict[str, object]:
     }
 
 
-async def scan(settings: Settings, outside: Outside, *, wait_s: float) -> tuple[ScanReport, int]:
+async def scan(
+    settings: Settings, outside: Outside, *, wait_s: float, progress: Told | None = None
+) -> tuple[ScanReport, int]:
     """
     Run one cycle over every target and wait a while for the outcomes; the rest is settled by the next scan or the daemon.
+
+    *progress* is told how far the walks are.
     """
     report = ScanReport()
     async with wired(settings, outside) as guard:
+        if progress is not None:
+            guard.metrics.fleet.told = progress
         cycle = guard.cycle
         try:
             await guard.lease.acquire()

@@ -2,10 +2,12 @@
 The reports as tables on a terminal. What comes from the service is printed as it is: no markup, no control characters.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -36,6 +38,23 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         made.add_row(*("" if cell is None else plain(cell) for cell in row))
     return made
+
+
+@contextlib.contextmanager
+def walking(console: Console) -> Iterator[Callable[[str, int, int | None], None]]:
+    """
+    Show on a terminal how far the walks are, a line for each target, and take it away at the end; elsewhere show nothing.
+    """
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} jobs read"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        lines: dict[str, TaskID] = {}
+
+        def told(target: str, read: int, of: int | None) -> None:
+            if target not in lines:
+                lines[target] = shown.add_task(f"target {target}", total=None)
+            shown.update(lines[target], completed=read, total=of)
+
+        yield told
 
 
 def show_scan(console: Console, report: ScanReport) -> None:

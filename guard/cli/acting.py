@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from guard import commands
 from guard.app import Outside
@@ -18,7 +19,7 @@ from guard.explained import explained_data
 from guard.explaining import explain_file, explain_job_id
 from guard.logs import configure_logs
 from guard.report import iso
-from guard.screen import plain, show_explained, show_scan, table
+from guard.screen import plain, show_explained, show_scan, table, walking
 from guard.settings import load_settings, settings_or_none
 
 acting = typer.Typer(rich_markup_mode=None)
@@ -45,7 +46,9 @@ def scan(
     """
     with told():
         configure_logs(quiet=True)
-        report, code = asyncio.run(commands.scan(load_settings(config), Outside(), wait_s=span_ms(wait, "--wait") / 1000))
+        settings, wait_s = load_settings(config), span_ms(wait, "--wait") / 1000
+        with walking(Console(stderr=True)) as progress:
+            report, code = asyncio.run(commands.scan(settings, Outside(), wait_s=wait_s, progress=progress))
         if output is Output.JSON:
             print_json(asdict(report))
         else:

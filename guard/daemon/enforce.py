@@ -236,10 +236,9 @@ class Enforcer:
         tries.retries += 1
         asked_s = error.retry_after or 0.0
         if tries.retries >= MAX_RETRIES or asked_s > LONGEST_ASKED_S:
-            note = f"{error} (attempt {tries.retries} of at most {MAX_RETRIES})"
-            return await self._give_up(intent, target, Closing(outcome=Outcome.FAILED, note=note))
-        pause = min(LONGEST_RETRY_S, 2.0**tries.retries) * random.uniform(0.5, 1.0)
-        await self.clock.sleep(max(pause, asked_s))
+            end = Closing(outcome=Outcome.FAILED, note=f"{error} (attempt {tries.retries} of at most {MAX_RETRIES})")
+            return await self._give_up(intent, target, end)
+        await self.clock.sleep(max(asked_s, min(LONGEST_RETRY_S, 2.0**tries.retries) * random.uniform(0.5, 1.0)))
         return intent, True
 
     async def _give_up(self, intent: Intent, target: Target, closing: Closing) -> tuple[Intent, bool]:

@@ -14,15 +14,19 @@ from guard.core.price import PriceBook
 from guard.daemon.watched import Tally
 
 MAX_BILLING_CODES = 100
+Told = Callable[[str, int, int | None], None]
 LAG_BUCKETS = (1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 2400, 3600)
 
 
 class FleetMetrics:
     """
     The metrics of the fleet, in *registry* under *prefix*.
+
+    *told* is told too how far a walk is: the target, the jobs read so far, and of about how many, if that can be guessed.
     """
 
     def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
+        self.told: Told = lambda target, read, of: None
         self._shown: dict[tuple[Gauge, str], set[str]] = {}
         self._unpriced: dict[str, Count[str]] = {}
 
@@ -55,7 +59,12 @@ class FleetMetrics:
         """
         gauge = self._read.labels(target)
         gauge.set(0)
-        return lambda read, of: gauge.set(read)
+
+        def read_so_far(read: int, of: int | None) -> None:
+            gauge.set(read)
+            self.told(target, read, of)
+
+        return read_so_far
 
     def found(self, target: str, *, lag_ms: int) -> None:
         """
