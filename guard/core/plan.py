@@ -170,6 +170,9 @@ def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None
     last = standing.attempts.get(order.key)
     if last is None or last.run != order.decision.seen.run or last.retries_at_once:
         return None
+    if order.judgement.deadline_ms is not None and order.judgement.deadline_ms > last.closed_ms:
+        # The match that the attempt was for had not begun when it ended; this one is another.
+        return None
     credentials = standing.credentials.get(order.decision.job.target, "")
     if last.fingerprint != fingerprint(order.decision.job, order.judgement.policy.digest, credentials):
         return None

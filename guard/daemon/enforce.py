@@ -20,7 +20,7 @@ from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, objection, too_early_ms
 from guard.daemon.settling import Confirmation, settled
-from guard.daemon.targets import Target
+from guard.daemon.targets import Target, renewed
 from guard.daemon.tries import (
     LONGEST_ASKED_S,
     LONGEST_HOLD_S,
@@ -95,7 +95,7 @@ class Enforcer:
         Read the job and decide on it again; None means that only its end is to be waited for.
 
         A match that has moved a little into the future, because the service's clock or the job's is a little off, is waited
-        for and read again.
+        for, and read again if the reading would be too old by then.
         """
         while True:
             found = await self._reread_once(intent, target)
@@ -105,7 +105,11 @@ class Enforcer:
             if early_ms > 0 and tries.early < MAX_EARLY:
                 tries.early += 1
                 await self.clock.sleep(early_ms / 1000)
-                continue
+                now_ms = target.source.now_ms()
+                if now_ms - found.job.read_at_ms > LONGEST_HOLD_S * 1000:
+                    continue
+                # The same reading a moment later: another one would be behind by its own way here again.
+                found = self.view.judge(found.job, now_ms=now_ms, naming=intent.draft.policy)
             stop = self._withdrawn(intent, target, found)
             if stop is None:
                 return found
@@ -218,7 +222,7 @@ class Enforcer:
                 return intent, True
         elif isinstance(error, Unauthorized) and not tries.renewed:
             tries.renewed = True
-            await self._renew(target)
+            await renewed(target)
             return intent, True
         return await self._give_up(intent, target, Closing(outcome=Outcome.REFUSED, note=str(error)))
 
@@ -251,12 +255,6 @@ class Enforcer:
         if unanswered:
             return intent
         return await self.ledger.advance(intent.number, State.DENIED, at_ms=target.source.now_ms(), note=note)
-
-    async def _renew(self, target: Target) -> None:
-        try:
-            await target.source.renew()
-        except (TargetError, BadInput) as error:
-            log.warning("credentials.not_renewed", target=target.name, error=str(error))
 
     async def _confirm(self, intent: Intent, target: Target) -> Intent:
         """

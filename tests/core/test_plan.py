@@ -247,7 +247,7 @@ def test_retry_later(count, wait_ms):
     """
     An attempt on the same facts is repeated after 15 minutes, doubling to 6 hours, to the millisecond.
     """
-    decision = decided(running(), ENFORCED)
+    decision = decided(running(72 * HOUR_MS), ENFORCED)
     resting = fingerprint(decision.job, ENFORCED.digest, "")
 
     def after(waited_ms: int) -> Plan:
@@ -275,6 +275,26 @@ def test_what_ends_the_waiting(changes, again):
     last = Attempt(run=1, fingerprint=fingerprint(decision.job, ENFORCED.digest, "k1"), closed_ms=NOW, count=1)
     built = made(decision, attempts={KEY: replace(last, **changes)}, credentials={"lab": "k1"})
     assert bool(built.orders) is again
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "again"),
+    [
+        pytest.param(1, True, id="ended-before-the-match-began"),
+        pytest.param(0, False, id="ended-as-it-began"),
+        pytest.param(-1, False, id="ended-after"),
+    ],
+)
+def test_an_attempt_on_another_match(before_ms, again):
+    """
+    An attempt that found the match to lie ahead does not hold back the one that is made once it has begun.
+    """
+    decision = decided(running(24 * HOUR_MS + 2), ENFORCED)
+    began_ms = decision.judgements[0].deadline_ms
+    assert began_ms == NOW - 1
+    resting = fingerprint(decision.job, ENFORCED.digest, "")
+    last = Attempt(run=1, fingerprint=resting, closed_ms=began_ms - before_ms, count=1)
+    assert bool(made(decision, attempts={KEY: last}).orders) is again
 
 
 def test_new_credentials_end_the_waiting():
