@@ -260,6 +260,9 @@ class View:
             if not counted:
                 self._uncount(one)
             one.recalled = one.recalled and job is one.job
+            if one.matches != ruling.matches:
+                # A clock that becomes unreadable changes the facts at a moment that no ruling foretells.
+                self.decisions.pop(key, None)
             one.job, one.seen, one.at_ms = job, seen, now_ms
             one.matches, one.unknown, one.disputed = ruling.matches, ruling.unknown, ruling.disputed
             if not counted:
@@ -282,6 +285,7 @@ class View:
             and last.at_ms <= now_ms
             and (last.wake_ms is None or now_ms < last.wake_ms)
             and last.wake_ms == ruling.wake_ms
+            and bool(last.spared) == bool(ruling.exempt | ruling.doubts)
             and (not naming or any(one.policy.name == naming for one in last.judgements))
         )
         if last is not None and serves:
