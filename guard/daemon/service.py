@@ -151,7 +151,7 @@ class Service:
         cycle, health = self.cycle, self.health[target.name]
         if health.walking:
             return
-        health.walking = True
+        health.begin_walk()
         try:
             with self._reading(target):
                 inventory = await cycle.walk(target)
