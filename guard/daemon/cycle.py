@@ -100,7 +100,7 @@ class Cycle:
             # What was read before it failed is acted on all the same: each act rests on a reading of its own.
             await reading.act()
             raise
-        await self.recall.close(target, inventory, walk=walk)
+        await self.recall.close(target, inventory, self.deadlines[target.name], walk=walk)
         await reading.act()
         metrics.walked(inventory)
         metrics.reached(target.source)
