@@ -100,7 +100,7 @@ class Cycle:
             # What was read before it failed is acted on all the same: each act rests on a reading of its own.
             await reading.act()
             raise
-        await self.recall.close(target, inventory, walk=walk)
+        await self.recall.close(target, inventory, self.deadlines[target.name], walk=walk)
         await reading.act()
         metrics.walked(inventory)
         metrics.reached(target.source)
@@ -123,8 +123,7 @@ class Cycle:
             calls += await target.source.look_waiting(reading.take)
         await reading.act()
         again = self.view.unsettled(target.name, busy=self.driving)
-        if again:
-            await self.act(self.view.decide_again(again, now_ms=target.source.now_ms()))
+        await self.act(await self._decide_again(target, again))
         self.enforcer.metrics.reached(target.source)
         self.enforcer.metrics.fleet.looked(target.name, at_ms=target.source.now_ms())
         self.changed = True
@@ -202,10 +201,7 @@ class Cycle:
         if due:
             try:
                 ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
-                matter = self.view.decide_again(ready, now_ms=target.source.now_ms())
-                for key in ready:
-                    self._expect(key)
-                await self.act(matter)
+                await self.act(await self._decide_again(target, ready))
             except BaseException:
                 # Nothing is lost: what could not be acted on stays due.
                 for key in due:
@@ -218,18 +214,22 @@ class Cycle:
         Decide on every watched job again, because the policies, the gate or the prices have changed.
         """
         # All are decided before the first act, so that no act rests on what was in force before.
-        matter: dict[str, list[JobKey]] = {}
-        for name, target in self.targets.items():
-            keys = self.view.keys_of(name)
-            for at in range(0, len(keys), CHUNK):
-                some = keys[at : at + CHUNK]
-                matter.setdefault(name, []).extend(self.view.decide_again(some, now_ms=target.source.now_ms()))
-                for key in some:
-                    self._expect(key)
-                await asyncio.sleep(0)
-        for some in matter.values():
+        matter = [await self._decide_again(target, self.view.keys_of(name)) for name, target in self.targets.items()]
+        for some in matter:
             await self.act(some)
         self.show()
+
+    async def _decide_again(self, target: Target, keys: Sequence[JobKey]) -> list[JobKey]:
+        """
+        Decide again on a few jobs at a time, so that nothing waits for many that are due at once; return those that matter.
+        """
+        matter = []
+        for at in range(0, len(keys), CHUNK):
+            matter += self.view.decide_again(keys[at : at + CHUNK], now_ms=target.source.now_ms())
+            for key in keys[at : at + CHUNK]:
+                self._expect(key)
+            await asyncio.sleep(0)
+        return matter
 
     async def resume(self) -> int:
         """

@@ -1,14 +1,30 @@
 """
-The end of a daemon: what is on its way gets some time, and what is left then is left to the next start.
+The end of a daemon: the signals that ask for it, and what is on its way gets some time before it is left to the next start.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger("guard")
+
+
+@contextlib.contextmanager
+def obeyed(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
+    """
+    Call these handlers when their signals come, on the event loop, while the context lasts.
+    """
+    loop = asyncio.get_running_loop()
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
 
 
 async def drained(tasks: Sequence[asyncio.Task[Any]], *, ending: asyncio.Event, within_s: float) -> None:

@@ -27,6 +27,12 @@ class Health:
     _again_after: int = 1
     _wanted: bool = True
 
+    def begin_walk(self) -> None:
+        """
+        Note that a walk begins; it is wanted until one was complete, whatever becomes of this one.
+        """
+        self.walking = self._wanted = True
+
     def walked(self, *, complete: bool, at_ms: int) -> None:
         """
         Note that a walk came to its end.

@@ -101,11 +101,13 @@ class Recall:
             return one.wake_ms
         return decision.at_ms if own.deadline_ms is None else own.deadline_ms
 
-    async def close(self, target: Target, inventory: Inventory, *, walk: int) -> None:
+    async def close(self, target: Target, inventory: Inventory, queue: Deadlines, *, walk: int) -> None:
         """
-        Take in the end of a walk, and bring the ledger up to date with it.
+        Take in the end of a walk, and bring the ledger up to date with it; what left has no deadline any more.
         """
-        self.remembering.left.update({seen.key: seen for seen in self.view.close(inventory, walk=walk)})
+        for seen in self.view.close(inventory, walk=walk):
+            self.remembering.left[seen.key] = seen
+            queue.put(seen.key, None)
         await self.remembering.write()
         if inventory.complete:
             strangers = [key for key in self.strangers.pop(target.name, ()) if key not in self.view.watched]

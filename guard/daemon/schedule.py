@@ -23,6 +23,8 @@ from guard.ports import Clock
 # A date job that is off by less is left as it is.
 EXACT_S = 0.002
 SHORTEST_S = 0.2
+# No date lies further ahead: a deadline may be beyond the last year that there is, and is looked at again until then.
+LONGEST_S = 86_400.0
 _EVENTS = {EVENT_JOB_ERROR: "error", EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "max_instances"}
 
 log = structlog.get_logger("guard")
@@ -97,7 +99,9 @@ class Schedule:
         if left_s <= 0:
             queue.changed.set()
             return
-        at, armed = self.clock.instant(self.clock.now() + left_s), self._armed.get(target.name)
+        at, armed = self.clock.instant(self.clock.now() + min(left_s, LONGEST_S)), self._armed.get(target.name)
+        if armed is not None and left_s > LONGEST_S and armed <= at:
+            return
         if armed is None or abs((at - armed).total_seconds()) > EXACT_S:
             self._armed[target.name] = at
             self._scheduler.add_job(

@@ -17,7 +17,7 @@ import structlog
 from guard.core.policy import PolicySet
 from guard.core.spans import DAY_MS
 from guard.daemon.cycle import Cycle
-from guard.daemon.draining import drained
+from guard.daemon.draining import drained, obeyed
 from guard.daemon.health import LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -110,16 +110,15 @@ class Service:
         """
         Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
         """
-        found = [f"target {name}: {self._told(target)}" for name, target in self.cycle.targets.items()]
+        found, view = [], self.cycle.view
+        for name, target in self.cycle.targets.items():
+            watched, queued = sum(view.tally(name).users.values()), len(self.cycle.deadlines[name])
+            told = self.health[name].told(watched=watched, queued=queued, now_ms=target.source.now_ms())
+            found.append(f"target {name}: {told}")
         found += self.watch.notes()
         if self._paused:
             found.append("paused: nothing is terminated")
         return found
-
-    def _told(self, target: Target) -> str:
-        name, view = target.name, self.cycle.view
-        watched, queued = sum(view.tally(name).users.values()), len(self.cycle.deadlines[name])
-        return self.health[name].told(watched=watched, queued=queued, now_ms=target.source.now_ms())
 
     def alive(self) -> list[str]:
         """
@@ -133,15 +132,9 @@ class Service:
         """
         Obey SIGTERM, SIGINT (stop, then end at once) and SIGHUP (reload) while the context lasts.
         """
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self._asked_to_stop, signal.SIGINT: self._asked_to_stop, signal.SIGHUP: self.reload.set}
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
+        stop = self._asked_to_stop
+        with obeyed({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: self.reload.set}):
             yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
 
     def _asked_to_stop(self) -> None:
         if self.stop.is_set():
@@ -158,7 +151,7 @@ class Service:
         cycle, health = self.cycle, self.health[target.name]
         if health.walking:
             return
-        health.walking = True
+        health.begin_walk()
         try:
             with self._reading(target):
                 inventory = await cycle.walk(target)
@@ -212,18 +205,25 @@ class Service:
         enforcer.metrics.left_open(*await enforcer.ledger.open_since())
 
     async def _recall(self, target: Target) -> None:
-        await self._attempt(f"recall of {target.name}", self.cycle.recall.fill(target, self.cycle.deadlines[target.name]))
+        queue, what = self.cycle.deadlines[target.name], f"recall of {target.name}"
+        await self._attempt(what, self.cycle.recall.fill(target, queue))
+        while what in self.failing:
+            await self.clock.sleep(RETRY_S)
+            await self._attempt(what, self.cycle.recall.fill(target, queue))
 
     async def _wait_for_deadlines(self, target: Target) -> None:
         queue, what = self.cycle.deadlines[target.name], f"deadlines of {target.name}"
         while True:
             queue.changed.clear()
-            await self._attempt(what, self.cycle.decide_due(target))
+            await self._attempt(what, self._meet_deadlines(target))
             if what in self.failing:
                 await self.clock.sleep(RETRY_S)
                 continue
-            self.schedule.arm(target, queue)
             await queue.changed.wait()
+
+    async def _meet_deadlines(self, target: Target) -> None:
+        await self.cycle.decide_due(target)
+        self.schedule.arm(target, self.cycle.deadlines[target.name])
 
     async def _attempt(self, what: str, turn: Awaitable[object]) -> None:
         """

@@ -21,7 +21,7 @@ from guard.core.sighting import Sighting, observe
 from guard.core.spans import MINUTE_MS
 from guard.core.verdict import Verdict
 from guard.daemon.verdicts import Rulebook, rulebook, verdict_counts
-from guard.daemon.watched import Tally, Watched, clock_of, shape_of
+from guard.daemon.watched import Tally, Watched, clock_of, less, shape_of
 
 AHEAD_MS = 2 * MINUTE_MS
 
@@ -260,6 +260,8 @@ class View:
             if not counted:
                 self._uncount(one)
             one.recalled = one.recalled and job is one.job
+            if one.matches != ruling.matches:  # perhaps a clock became unreadable, which no ruling foretells
+                self.decisions.pop(key, None)
             one.job, one.seen, one.at_ms = job, seen, now_ms
             one.matches, one.unknown, one.disputed = ruling.matches, ruling.unknown, ruling.disputed
             if not counted:
@@ -282,6 +284,7 @@ class View:
             and last.at_ms <= now_ms
             and (last.wake_ms is None or now_ms < last.wake_ms)
             and last.wake_ms == ruling.wake_ms
+            and bool(last.spared) == bool(ruling.exempt | ruling.doubts)
             and (not naming or any(one.policy.name == naming for one in last.judgements))
         )
         if last is not None and serves:
@@ -294,6 +297,4 @@ class View:
 
     def _uncount(self, one: Watched) -> None:
         self.tally(one.job.target).remove(one)
-        self._verdicts[one.matches, one.unknown] -= 1
-        if not self._verdicts[one.matches, one.unknown]:
-            del self._verdicts[one.matches, one.unknown]
+        less(self._verdicts, (one.matches, one.unknown))

@@ -121,8 +121,8 @@ class Tally:
         """
         Count a job out.
         """
-        _less(self.shapes, one.shape)
-        _less(self.users, one.job.user)
+        less(self.shapes, one.shape)
+        less(self.users, one.job.user)
         self.disputed -= one.disputed
 
     @property
@@ -140,7 +140,10 @@ class Tally:
         return sum(count for (phase, _, _), count in self.shapes.items() if phase in ("Creating", "Pending"))
 
 
-def _less(counts: Counter[What], what: What) -> None:
+def less(counts: Counter[What], what: What) -> None:
+    """
+    Count one less; what is not there any more leaves nothing behind.
+    """
     counts[what] -= 1
     if counts[what] <= 0:
         del counts[what]

@@ -29,7 +29,6 @@ from guard.ports import NO_FACTS
 T = TypeVar("T")
 
 READERS = 2
-
 # A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
 FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
 
@@ -112,6 +111,7 @@ class SqlLedger:
         # A caller that is cancelled waits for the end of its transaction: when it returns, nothing of it is under way.
         self._running.add(answer)
         answer.add_done_callback(self._running.discard)
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled caller never asks for it
         with _named(self.name, what):
             try:
                 return await asyncio.shield(answer)

@@ -37,7 +37,7 @@ class Hooks:
 
 class HookedLedger:
     """
-    A ledger that fires a hook around each of its writes, and is the ledger otherwise.
+    A ledger that fires a hook around each of its writes and around the reading of known jobs, and is the ledger otherwise.
     """
 
     def __init__(self, inner, hooks) -> None:
@@ -52,6 +52,9 @@ class HookedLedger:
         result = await call()
         await self._hooks.fire("after", name)
         return result
+
+    async def known(self, target, *, after=None):
+        return await self._around("known", lambda: self.inner.known(target, after=after))
 
     async def remember(self, sightings, *, facts=NO_FACTS):
         return await self._around("remember", lambda: self.inner.remember(sightings, facts=facts))

@@ -173,6 +173,11 @@ def test_when_a_walk_is_tried_again():
     assert set(gaps[5:]) == {MOST_LOOKS}
     health.walked(complete=True, at_ms=NOW_MS)
     assert not any(health.is_due() for _ in range(100))
+    health.begin_walk()
+    health.failed("silence")
+    assert [health.is_due() for _ in range(3)] == [True, False, True]
+    health.walked(complete=True, at_ms=NOW_MS)
+    assert not any(health.is_due() for _ in range(100))
     health.walked(complete=False, at_ms=NOW_MS)
     assert [health.is_due() for _ in range(3)] == [True, False, True]
 

@@ -370,7 +370,8 @@ class Counting:
 
 def test_the_last_memory_of_a_job_that_left_is_kept():
     """
-    A job that left and comes back goes on with its memory as it was last seen, though its row had not been renewed.
+    A job that left and comes back goes on with its memory as it was last seen, though its row had not been renewed; until
+    then it has no deadline.
     """
 
     async def act(stand):
@@ -379,10 +380,12 @@ def test_the_last_memory_of_a_job_that_left_is_kept():
         await stand.walk()
         key = next(iter(stand.view.watched))
         last = stand.view.seen(key)
+        assert len(stand.cycle.deadlines["lab"]) == 1
         end(stand)
         stand.clock.seconds += 60
         await stand.walk()
         assert key not in stand.view.watched
+        assert len(stand.cycle.deadlines["lab"]) == 0
         assert await stand.raw.sightings([key]) == {key: last}
         assert list(await stand.raw.known("lab")) == []
 

@@ -11,7 +11,7 @@ from guard.core.facts import JobKey
 from guard.daemon.clocks import RealClock
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.metrics import Metrics
-from guard.daemon.schedule import Schedule
+from guard.daemon.schedule import LONGEST_S, Schedule
 from guard.daemon.targets import Target
 
 PATIENCE_S = 20
@@ -132,6 +132,24 @@ def test_a_clock_that_jumps():
         one.schedule.arm(one.target, one.queue)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(one.queue.changed.wait(), 0.5)
+
+    on_schedule(act)
+
+
+@pytest.mark.parametrize("left_ms", [300_000_000_000_000, 2**63], ids=["after-the-year-9999", "beyond-all-clocks"])
+def test_a_deadline_that_no_calendar_has(left_ms):
+    """
+    A deadline beyond the last year that there is, as of an exemption without end or a garbled date, is armed for a day.
+    """
+
+    async def act(one):
+        one.in_ms(left_ms)
+        day = one.schedule.armed(one.target)
+        assert day.timestamp() == pytest.approx(RealClock().now() + LONGEST_S, abs=60)
+        one.schedule.arm(one.target, one.queue)
+        assert one.schedule.armed(one.target) == day
+        one.in_ms(100)
+        await one.queue.changed.wait()
 
     on_schedule(act)
 

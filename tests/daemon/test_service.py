@@ -11,12 +11,14 @@ from datetime import UTC
 import pytest
 from daemon_stand import NONE, NOW, OBSERVED, ONE_DAY, on_stand, running
 
+from guard.core.facts import JobKey
 from guard.core.protocol import State
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals
 from guard.daemon.service import Service
-from guard.errors import BadInput
+from guard.errors import BadInput, LedgerUnusable
+from guard.simulator import DEFAULT_PROJECT
 
 PATIENCE_S = 20
 NEVER = Intervals(walk_s=60_000, scan_s=60_000)
@@ -163,6 +165,46 @@ def test_a_deadline_between_walks():
 
     # Four seconds of real time until the deadline, so that the first walk is over on a busy machine too.
     on_daemon(act, running(hours=24 - 240 / 3600), speed=60.0)
+
+
+def test_a_deadline_after_one_that_never_comes():
+    """
+    While the only deadline lies beyond the last year that there is, the loop waits on, and meets one that comes up later.
+    """
+
+    async def act(stand, daemon):
+        never = JobKey(region="cn-north-4", project_id=DEFAULT_PROJECT, job_id="never")
+        stand.cycle.deadlines["lab"].put(never, 10**18)
+        accepted = event_after(stand, "accepted")
+        async with daemon.running():
+            await accepted.wait()
+            assert daemon.service.failing == {}
+        assert stand.accepted() == ["job-1"]
+
+    on_daemon(act, running(hours=24 - 60 / 3600))
+
+
+def test_a_recall_that_failed_is_tried_again():
+    """
+    A ledger that fails while the fleet is recalled does not speak against readiness for ever.
+    """
+
+    async def act(stand, daemon):
+        failed, accepted = asyncio.Event(), event_after(stand, "accepted")
+
+        def fail():
+            failed.set()
+            raise LedgerUnusable("a test")
+
+        stand.hooks.before("known", fail)
+        async with daemon.running():
+            await failed.wait()
+            await accepted.wait()
+            async with asyncio.timeout(PATIENCE_S):
+                while daemon.service.ready():  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+
+    on_daemon(act, running())
 
 
 def test_the_deadline_loop_survives_a_bug():

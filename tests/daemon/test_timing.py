@@ -2,14 +2,16 @@
 When a job is stopped: deadlines between walks, due moments, later attempts, and clocks that are set.
 """
 
+import asyncio
 from fractions import Fraction
 
 import pytest
-from daemon_stand import HOUR_MS, ONE_DAY, on_stand, running
+from daemon_stand import HOUR_MS, OBSERVED, ONE_DAY, on_stand, running
 
 from guard.core.facts import JobKey
 from guard.core.limits import Limits
 from guard.core.records import Pause
+from guard.daemon.cycle import CHUNK
 from guard.errors import LedgerUnusable
 from guard.simulator import Fault
 from tests.changing import replace
@@ -204,6 +206,26 @@ def test_a_clock_that_is_set_ahead_stops_nobody_early(how, duration):
         assert (await stand.raw.intents())[0].accepted_ms > stand.world.job("job-1").start_time_ms + 24 * HOUR_MS
 
     on_stand(act, running(hours=23.5), knobs={"duration": duration})
+
+
+def test_many_deadlines_of_one_moment_do_not_stop_all_else():
+    """
+    While thousands of jobs are decided on because one moment is the deadline of all, other tasks have their turns.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        (job,) = (one.job for one in stand.view.watched.values())
+        jobs = [replace(job, key=key_of(stand, f"job-{n}")) for n in range(3 * CHUNK)]
+        await stand.cycle.take(stand.target, jobs)
+        stand.clock.seconds += 3_600
+        decided, deciding = set(), asyncio.create_task(stand.cycle.decide_due(stand.target))
+        while not deciding.done():
+            await asyncio.sleep(0)
+            decided.add(len(stand.view.decisions))
+        assert {CHUNK, 2 * CHUNK, 3 * CHUNK} <= decided
+
+    on_stand(act, running("job-0", hours=23.5), text=OBSERVED)
 
 
 def test_one_deadline_does_not_cost_a_look_at_every_job():

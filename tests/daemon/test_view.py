@@ -2,11 +2,16 @@
 The view: of readings that overlap the newer one counts, and what left is forgotten.
 """
 
+import pytest
 from daemon_stand import NONE, NOW_MS, OBSERVED, ONE_DAY, policies
+from msgspec.structs import replace
 
+from guard.core.clock import LONGEST_UNPROVEN_MS
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.verdict import Verdict
 from guard.daemon.view import View
+
+EXEMPTION = "name: spared, reason: a test, owner: alice, until: 2099-01-01"
 
 
 def key(job_id):
@@ -40,6 +45,31 @@ def test_view_keeps_the_newer_reading():
     assert view.look(job(at_ms=NOW_MS, phase="Terminated"), now_ms=NOW_MS).job.phase == "Terminated"
     assert view.judge(job(at_ms=NOW_MS - 1), now_ms=NOW_MS).job.phase == "Running"
     assert view.watched[key("a")].job.phase == "Terminated"
+
+
+@pytest.mark.parametrize(
+    ("match", "exemptions"),
+    [
+        pytest.param("{duration: {gt: 24h}}", "", id="the-match-is-unknown-now"),
+        pytest.param(
+            "{id: a}", f"exemptions: [{{{EXEMPTION}, match: {{duration: {{gt: 1000d}}}}}}]", id="spared-by-doubt-now"
+        ),
+    ],
+)
+def test_a_decision_is_not_used_again_once_a_clock_became_unreadable(match, exemptions):
+    """
+    A clock that says more than a year, with nothing to prove it, is garbage from then on, whatever was decided before.
+    """
+    ended, told = f"{{name: ended, mode: enforce, match: {match}}}", "{name: told, action: notify, match: {id: a}}"
+    view = View(policies=policies(f"policies: [{ended}, {told}]\n{exemptions}"))
+    read = replace(job(), duration_ms=LONGEST_UNPROVEN_MS - 1)
+    before = view.look(read, now_ms=NOW_MS)
+    assert before.terminating is not None
+    assert not before.spared
+    after = view.look(read, now_ms=NOW_MS + 2)
+    assert after.terminating is None or after.spared
+    kept = view.newest(key("a"))
+    assert (kept.judgements, kept.spared) == (after.judgements, after.spared)
 
 
 def test_view_drops_what_left():

@@ -4,6 +4,7 @@ Writes that wait together share a transaction, and nobody but the disk notices.
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import sqlite3
 import threading
@@ -276,6 +277,30 @@ def test_a_cancelled_caller_waits_for_its_group(url):
         assert isinstance(cancelled, asyncio.CancelledError)
         assert (first.draft.key, last.draft.key) == (named("job-0"), named("job-2"))
         assert await job_ids(ledger) == ["job-0", "job-1", "job-2"]
+
+    use(url, work)
+
+
+def test_a_cancelled_caller_leaves_no_failure_behind(url):
+    """
+    What a work raises whose caller was cancelled meanwhile is nobody's, and no error of the event loop.
+    """
+
+    async def work(ledger):
+        strange = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: strange.append(context))
+        async with held(ledger):
+            calls = [asyncio.create_task(ledger.write("write half", a_half)) for _ in range(3)]
+            await asyncio.sleep(0)
+            calls[1].cancel()
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(end) for end in ends] == [LedgerUnusable, asyncio.CancelledError, LedgerUnusable]
+        del ends
+        calls.clear()
+        # The thread holds the group until it has nothing more to do, or begins with the next.
+        await ledger.write("go on", lambda at: None)
+        gc.collect()
+        assert strange == []
 
     use(url, work)
 
