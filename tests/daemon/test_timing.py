@@ -261,3 +261,23 @@ def test_one_deadline_does_not_cost_a_look_at_every_job():
         await stand.settle()
 
     on_stand(act, running("job-0", hours=23), *(running(f"other-{n:02}", hours=1) for n in range(39)))
+
+
+def test_a_reading_that_is_behind_by_a_moment_is_not_read_for_ever():
+    """
+    A match that lies some milliseconds ahead of a fresh reading is waited for on that reading; the job is read once.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        # The service counts the run from a moment later than it said, as a reading does that was long on its way.
+        stand.world.job("job-1").start_time_ms += 300
+        stand.clock.seconds += 1_800.05
+        await stand.cycle.decide_due(stand.target)
+        await stand.settle()
+        intent = await stand.intent()
+        assert (intent.outcome, len(stand.accepted())) == ("confirmed", 1)
+        before_the_call = [call for call in stand.calls.entries if call.operation in ("show", "terminate")]
+        assert [call.operation for call in before_the_call[:2]] == ["show", "terminate"]
+
+    on_stand(act, running(hours=23.5), knobs={"duration": "ticks"})
