@@ -165,9 +165,9 @@ class Service:
 
     async def _look_once(self, target: Target) -> None:
         health = self.health[target.name]
-        if health.walking and not health.read:
+        if health.walking:
             return
-        if not health.walking and health.is_due():
+        if health.is_due():
             await self._walk_once(target)
             return
         with self._reading(target):
