@@ -30,6 +30,7 @@ HEARTBEAT_S = 5.0
 TICK_S = 1.0
 DRAIN_S = 25.0
 RETRY_S = 5.0
+LONGEST_LOOK_S = 120.0
 
 log = structlog.get_logger("guard")
 
@@ -171,7 +172,9 @@ class Service:
             await self._walk_once(target)
             return
         with self._reading(target):
-            await self.cycle.look(target, waiting=health.looks % LOOKS_PER_WAIT == 0)
+            # A look that hangs would keep all later ones from beginning.
+            async with asyncio.timeout(LONGEST_LOOK_S):
+                await self.cycle.look(target, waiting=health.looks % LOOKS_PER_WAIT == 0)
             health.looked_ms = target.source.now_ms()
             await self._settle()
 
@@ -201,8 +204,7 @@ class Service:
             health.error = ""
 
     async def _show_open(self) -> None:
-        enforcer = self.cycle.enforcer
-        enforcer.metrics.left_open(*await enforcer.ledger.open_since())
+        self.cycle.enforcer.metrics.left_open(*await self.cycle.enforcer.ledger.open_since())
 
     async def _recall(self, target: Target) -> None:
         queue, what = self.cycle.deadlines[target.name], f"recall of {target.name}"
