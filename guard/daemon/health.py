@@ -7,6 +7,8 @@ from dataclasses import dataclass
 # Of so many looks for new jobs, one looks at those that wait too.
 LOOKS_PER_WAIT = 3
 MOST_LOOKS = 32
+# A look that hangs would keep all later ones from beginning.
+LONGEST_LOOK_S = 120.0
 
 
 @dataclass(slots=True, kw_only=True)

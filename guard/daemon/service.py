@@ -18,7 +18,7 @@ from guard.core.policy import PolicySet
 from guard.core.spans import DAY_MS
 from guard.daemon.cycle import Cycle
 from guard.daemon.draining import drained, obeyed
-from guard.daemon.health import LOOKS_PER_WAIT, Health
+from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
 from guard.daemon.targets import Target
@@ -30,7 +30,6 @@ HEARTBEAT_S = 5.0
 TICK_S = 1.0
 DRAIN_S = 25.0
 RETRY_S = 5.0
-LONGEST_LOOK_S = 120.0
 
 log = structlog.get_logger("guard")
 
@@ -172,7 +171,6 @@ class Service:
             await self._walk_once(target)
             return
         with self._reading(target):
-            # A look that hangs would keep all later ones from beginning.
             async with asyncio.timeout(LONGEST_LOOK_S):
                 await self.cycle.look(target, waiting=health.looks % LOOKS_PER_WAIT == 0)
             health.looked_ms = target.source.now_ms()
