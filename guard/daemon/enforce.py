@@ -28,7 +28,6 @@ from guard.daemon.tries import (
     MAX_CONFLICTS,
     MAX_EARLY,
     MAX_LATE,
-    MAX_RETRIES,
     MAX_UNANSWERED,
     Tries,
 )
@@ -237,12 +236,12 @@ class Enforcer:
             return intent, tries.unanswered < MAX_UNANSWERED
         if error.status in (None, 429):  # not sent, or throttled: not carried out
             intent = await self._denied(intent, target, str(error), unanswered=unanswered)
-        tries.retries += 1
+        attempt, most = tries.count_retry(throttled=error.status == 429)
         asked_s = error.retry_after or 0.0
-        if tries.retries >= MAX_RETRIES or asked_s > LONGEST_ASKED_S:
-            end = Closing(outcome=Outcome.FAILED, note=f"{error} (attempt {tries.retries} of at most {MAX_RETRIES})")
+        if attempt >= most or asked_s > LONGEST_ASKED_S:
+            end = Closing(outcome=Outcome.FAILED, note=f"{error} (attempt {attempt} of at most {most})")
             return await self._give_up(intent, target, end)
-        await self.clock.sleep(max(asked_s, min(LONGEST_RETRY_S, 2.0**tries.retries) * random.uniform(0.5, 1.0)))
+        await self.clock.sleep(max(asked_s, min(LONGEST_RETRY_S, 2.0**attempt) * random.uniform(0.5, 1.0)))
         return intent, True
 
     async def _give_up(self, intent: Intent, target: Target, closing: Closing) -> tuple[Intent, bool]:

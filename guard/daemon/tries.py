@@ -7,6 +7,8 @@ from dataclasses import dataclass
 MAX_CONFLICTS = 3
 MAX_UNANSWERED = 3
 MAX_RETRIES = 4
+# Throttled calls were not carried out, and the pace of the target slows down at each: patience costs only time.
+MAX_THROTTLED = 10
 MAX_EARLY = 3
 MAX_LATE = 5
 LONGEST_RETRY_S = 30.0
@@ -24,6 +26,17 @@ class Tries:
     conflicts: int = 0
     unanswered: int = 0
     retries: int = 0
+    throttled: int = 0
     early: int = 0
     late: int = 0
     renewed: bool = False
+
+    def count_retry(self, *, throttled: bool) -> tuple[int, int]:
+        """
+        Count a call that may be repeated; return its number among those of its kind, and how many of them are borne.
+        """
+        if throttled:
+            self.throttled += 1
+            return self.throttled, MAX_THROTTLED
+        self.retries += 1
+        return self.retries, MAX_RETRIES

@@ -60,20 +60,24 @@ class Patience:
     """
     How a read is repeated: the attempts in all, and waits in seconds, drawn from 0 up to a limit that doubles (full jitter).
 
-    A Retry-After is waited for in addition, but one above *longest_asked_s* is left to the caller.
+    A Retry-After is waited for in addition, but one above *longest_asked_s* is left to the caller. An answer of 429 says that
+    the service is well and how busy it is, and the pace slows down at each: so many more of them are borne.
     """
 
     attempts: int = 4
+    throttled: int = 10
     first_s: float = 0.5
     longest_s: float = 8.0
     longest_asked_s: float = 60.0
     draw: Callable[[], float] = random.random
 
-    def wait(self, attempt: int, asked_s: float | None) -> float | None:
+    def wait(self, attempt: int, asked_s: float | None, *, throttled: bool = False) -> float | None:
         """
         Return the seconds to wait after the failed attempt of that number (from 1), or None to give up.
+
+        Attempts that were *throttled* are counted by themselves.
         """
-        if attempt >= self.attempts or (asked_s or 0.0) > self.longest_asked_s:
+        if attempt >= (self.throttled if throttled else self.attempts) or (asked_s or 0.0) > self.longest_asked_s:
             return None
         return (asked_s or 0.0) + self.draw() * min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
 
@@ -177,7 +181,7 @@ class Service:
         Each attempt takes a turn of its own, and none is held between two.
         Raises the ``TargetError`` tree.
         """
-        attempt, refused = 1, None
+        attempt, throttled, refused = 0, 0, None
         while True:
             credential = None
             try:
@@ -190,10 +194,14 @@ class Service:
                     raise
                 refused = credential
             except (Retryable, NoAnswer) as error:
-                wait = self._patience.wait(attempt, error.retry_after)
+                if error.status == 429:
+                    throttled += 1
+                    wait = self._patience.wait(throttled, error.retry_after, throttled=True)
+                else:
+                    attempt += 1
+                    wait = self._patience.wait(attempt, error.retry_after)
                 if wait is None:
                     raise
-                attempt += 1
                 await self._exchange.clock.sleep(wait)
 
     async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:

@@ -210,7 +210,7 @@ ROWS = {
         1,
         faults=(refusing(429, "APIGW.0308", times=2, retry_after=7),),
     ),
-    "429-for-ever": Row("failed", "intended" + 4 * " sending denied", 4, 0, faults=(refusing(429, "APIGW.0308"),)),
+    "429-for-ever": Row("failed", "intended" + 10 * " sending denied", 10, 0, faults=(refusing(429, "APIGW.0308"),)),
     "429-asks-for-too-long": Row("failed", TAKEN_BACK, 1, 0, faults=(refusing(429, "APIGW.0308", retry_after=3600),)),
     "429-then-paused": Row(
         "held_back", TAKEN_BACK, 1, 0, faults=(refusing(429, "APIGW.0308"),), when=(("after", "denied", 1, paused),)
