@@ -13,7 +13,7 @@ import httpx
 
 from guard import __version__
 from guard.errors import NoAnswer
-from guard.modelarts.slots import SlotTransport
+from guard.modelarts.transport import Transport
 from guard.ports import Clock
 
 Observer = Callable[[str, str, float], None]
@@ -48,21 +48,19 @@ def http_client(
     The environment is not read: a company's *proxy* or own certificates (*verify*) are given. *transport* stands in for the
     network in demos and tests. More than *connections* at once are not opened.
     """
-    # One for all connections: to make one takes longer than a call.
-    trusted = httpx.create_ssl_context() if verify is True else verify
-
-    def connection() -> httpx.AsyncBaseTransport:
-        # It stays open between two calls: a new one costs a handshake right before a kill.
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
-        return httpx.AsyncHTTPTransport(verify=trusted, proxy=proxy, limits=limits, trust_env=False)
-
     return httpx.AsyncClient(
-        transport=transport or SlotTransport(connection, most=connections),
+        transport=transport or _network(proxy, verify, connections),
         timeout=TIMEOUT,
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": f"cost-guard/{__version__}", "accept": "application/json"},
     )
+
+
+def _network(proxy: str | None, verify: ssl.SSLContext | bool, connections: int) -> httpx.AsyncBaseTransport:
+    trusted = httpx.create_ssl_context(verify=verify, trust_env=False) if isinstance(verify, bool) else verify
+    # A connection stays open between two calls: a new one costs a handshake right before a kill.
+    return Transport(verify=trusted, proxy=proxy, most=connections, keepalive_s=KEEPALIVE_S)
 
 
 def unobserved(operation: str, code: str, seconds: float) -> None:

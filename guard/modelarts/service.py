@@ -60,8 +60,8 @@ class Patience:
     """
     How a read is repeated: the attempts in all, and waits in seconds, drawn from 0 up to a limit that doubles (full jitter).
 
-    A Retry-After is waited for in addition, but one above *longest_asked_s* is left to the caller. An answer of 429 says that
-    the service is well and how busy it is, and the pace slows down at each: so many more of them are borne.
+    A Retry-After is waited for in addition, but one above *longest_asked_s* is left to the caller. An answer of 429 only
+    says how busy the service is, and the pace slows down at each: *throttled* of them are borne.
     """
 
     attempts: int = 4
