@@ -10,7 +10,7 @@ from typing import Any
 
 from guard.core.decide import Decision
 from guard.core.facts import TERMINABLE_PHASES
-from guard.core.fields import Terms
+from guard.core.fields import Terms, facts_of
 from guard.core.judge import Trace
 from guard.core.plan import job_hold
 from guard.core.policy import PolicySet
@@ -61,17 +61,18 @@ def explain_job(decision: Decision, policies: PolicySet, terms: Terms) -> Explai
     Trace every policy and exemption on the job of a decision.
     """
     spared = {one.exemption.name: one.verdict for one in decision.spared}
+    every = facts_of(decision.job, decision.seen, terms, now_ms=decision.at_ms)
     return Explained(
         job=str(decision.key),
         at_ms=decision.at_ms,
         summary=_summary(decision),
-        facts=facts_as_text(decision, terms),
+        facts=facts_as_text(decision, every),
         policies=tuple(
             ExplainedRule(
                 name=one.policy.name,
                 standing=f"{one.policy.mode.value}, {one.policy.action.value}",
                 verdict=one.verdict,
-                traces=traces_of(decision, one.policy.clause, terms),
+                traces=traces_of(every, one.policy.clause, at_ms=decision.at_ms),
                 deadline_ms=one.deadline_ms,
                 about=one.policy.description,
             )
@@ -82,7 +83,7 @@ def explain_job(decision: Decision, policies: PolicySet, terms: Terms) -> Explai
                 name=one.name,
                 standing="",
                 verdict=spared.get(one.name, Verdict.NO_MATCH),
-                traces=traces_of(decision, one.clause, terms, absent_is_no=True),
+                traces=traces_of(every, one.clause, at_ms=decision.at_ms, absent_is_no=True),
                 about=f"{one.reason} ({one.owner})",
                 until_ms=min(one.until_ms, LAST_MS),
             )

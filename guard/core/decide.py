@@ -4,6 +4,7 @@ The verdicts of all policies and exemptions on one job at one moment, with deadl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 
 from guard.core.clock import running_time
 from guard.core.facts import Growing, Job, JobKey, Missing
@@ -81,12 +82,14 @@ class Decision:
         return next((one for one in self.matches if one.policy.terminates), None)
 
 
-def decide(policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_ms: int) -> Decision:
+def decide(
+    policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_ms: int, wake_ms: int | EllipsisType | None = ...
+) -> Decision:
     """
     Judge one job by every policy and exemption at *now_ms*; pure.
 
     Each policy is judged for every resource on its own together with the job's own facts; the job's verdict is the Kleene
-    `any` over its resources.
+    `any` over its resources. Whoever knows when to wake already, for these and perhaps more policies, says so by *wake_ms*.
     """
     facts = facts_of(job, seen, terms, now_ms=now_ms)
     roles = tuple(_name_of(one, index) if len(facts) > 1 else "" for index, one in enumerate(facts))
@@ -102,7 +105,7 @@ def decide(policies: PolicySet, job: Job, seen: Sighting, terms: Terms, *, now_m
         at_ms=now_ms,
         judgements=judgements,
         spared=tuple(_spared(policies.exemptions, facts, now_ms)),
-        wake_ms=_wake(policies, facts, now_ms),
+        wake_ms=_wake(policies, facts, now_ms) if isinstance(wake_ms, EllipsisType) else wake_ms,
         dispute=clock.dispute,
         cost_per_hour="" if isinstance(rate, Missing) else str(rate),
         cards=None if isinstance(cards, Missing) else cards,

@@ -2,11 +2,11 @@
 An order turned into the intent that is put on record: facts as text, reason, price and attempt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from guard.core.decide import Decision
 from guard.core.facts import JobKey, Missing
-from guard.core.fields import Terms, facts_of
+from guard.core.fields import Facts, Terms, facts_of
 from guard.core.judge import Trace, explain, show_fact
 from guard.core.plan import Attempt, Order, fingerprint
 from guard.core.policy import Clause
@@ -20,6 +20,7 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
     decision, policy = order.decision, order.judgement.policy
     job, run = decision.job, decision.seen.run
     last = attempts.get(decision.key)
+    every = facts_of(job, decision.seen, terms, now_ms=decision.at_ms)
     return Draft(
         key=decision.key,
         target=job.target,
@@ -27,7 +28,7 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         run=run,
         policy=policy.name,
         digest=policy.digest,
-        facts=facts_as_text(decision, terms),
+        facts=facts_as_text(decision, every),
         reason=order.judgement.reason,
         deadline_ms=order.deadline_ms,
         due_ms=order.due_ms,
@@ -36,25 +37,24 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         cost_per_hour=decision.cost_per_hour,
         currency=terms.prices.currency if terms.prices is not None else "",
         cards=decision.cards,
-        traces=traces_of(decision, policy.clause, terms),
+        traces=traces_of(every, policy.clause, at_ms=decision.at_ms),
     )
 
 
-def traces_of(decision: Decision, clause: Clause, terms: Terms, *, absent_is_no: bool = False) -> tuple[Trace, ...]:
+def traces_of(every: Sequence[Facts], clause: Clause, *, at_ms: int, absent_is_no: bool = False) -> tuple[Trace, ...]:
     """
-    Return how a clause came to its verdict, for each resource of the job.
+    Return how a clause came to its verdict on the facts of *every* resource of a job.
     """
-    at_ms = decision.at_ms
-    every = facts_of(decision.job, decision.seen, terms, now_ms=at_ms)
     return tuple(explain(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no) for facts in every)
 
 
-def facts_as_text(decision: Decision, terms: Terms) -> dict[str, str]:
+def facts_as_text(decision: Decision, every: Sequence[Facts]) -> dict[str, str]:
     """
-    Return every fact of a job as a person reads it; facts in which a further resource differs carry its number.
+    Return every fact of a job as a person reads it, those of *every* resource; one in which a further resource differs
+    carries its number.
     """
     found: dict[str, str] = {}
-    for index, facts in enumerate(facts_of(decision.job, decision.seen, terms, now_ms=decision.at_ms)):
+    for index, facts in enumerate(every):
         for name, fact in facts.named.items():
             text = show_fact(name, fact, decision.at_ms)
             if index == 0:

@@ -55,7 +55,7 @@ class Health:
         Count a look, and tell whether a walk is to be made in its place.
         """
         self.looks += 1
-        if not self._wanted or self.looks < self._again_after:
+        if self.walking or not self._wanted or self.looks < self._again_after:
             return False
         self.looks, self._again_after = 0, min(2 * self._again_after, MOST_LOOKS)
         return True

