@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import RESULTS
 from benchmarks.figures import Result
-from benchmarks.table import read, rendered, written
+from benchmarks.table import README, read, rendered, shown, written
 
 NAMES = ("lateness", "burst", "walk", "memory", "decisions", "calls", "scaling", "start", "throttling", "soak")
 # A soak takes as long as it is told, so it has a target of its own.
@@ -53,7 +53,10 @@ def main(words: list[str]) -> int:
         except (RuntimeError, OSError, TimeoutError) as error:
             failed.append(name)
             sys.stderr.write(f"{name} failed: {error}\n")
-    table = rendered(read(folder, NAMES))
+    results = read(folder, NAMES)
+    if not asked.quick:
+        README.write_text(shown(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+    table = rendered(results)
     (folder / "table.txt").write_text(table, encoding="utf-8")
     sys.stdout.write(table)
     return 1 if failed else 0

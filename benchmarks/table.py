@@ -15,6 +15,8 @@ from typing import Any
 
 from benchmarks.figures import Figure, Result
 
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of figures -->"
 HEADS = ("benchmark", "figure", "measured", "bare", "ratio", "wanted", "met")
 
 
@@ -28,6 +30,25 @@ def rendered(results: Sequence[Result]) -> str:
     lines.insert(1, "  ".join("-" * width for width in widths))
     notes = [f"{result.name}: {note}" for result in results for note in result.notes]
     return "\n".join([*lines, "", *notes, ""])
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """
+    Return the table as the README shows it.
+    """
+    rows = [HEADS] + [(result.name, *_cells(one)) for result in results for one in result.figures]
+    lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(HEADS))
+    return "\n".join(lines) + "\n"
+
+
+def shown(text: str, results: Sequence[Result]) -> str:
+    """
+    Return the README's *text* with these results in the place of those that it shows.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{markdown(results)}{end}{after}"
 
 
 def machine() -> dict[str, object]:

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from benchmarks import RESULTS
 from benchmarks.__main__ import NAMES, measured, present
 from benchmarks.figures import Figure, Result, alternating, exponent, percentile
 from benchmarks.plot import log_log
-from benchmarks.table import read, rendered, written
+from benchmarks.table import BEGIN, README, read, rendered, shown, written
 
 OURS = [name for name in NAMES if name != "decisions"]
 
@@ -97,3 +98,12 @@ def test_the_plot_names_its_lines_and_sizes():
     """
     plot = log_log("t", (10, 1000), {"walk": (0.1, 9.0), "decisions": (0.01, 0.5)})
     assert all(text in plot for text in ("walk", "decisions", "1,000", "</svg>"))
+
+
+def test_the_readme_shows_the_last_results():
+    """
+    The README's table is that of the results beside the benchmarks.
+    """
+    text = README.read_text(encoding="utf-8")
+    assert text.count(BEGIN) == 1
+    assert text == shown(text, read(RESULTS, NAMES))
