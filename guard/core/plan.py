@@ -84,6 +84,18 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """
+    What the ledger knows of some jobs at one moment: the *busy* ones have an open intent, *attempts* are the newest closed
+    intents of the others, and *used* terminations count against the limits (of all jobs).
+    """
+
+    busy: Set[JobKey] = frozenset()
+    attempts: Mapping[JobKey, Attempt] = field(default_factory=dict)
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """
     What the plan must know beside the decisions.

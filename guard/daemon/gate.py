@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from guard.core.plan import Hold
-from guard.core.records import Pause
-from guard.daemon.sharedread import SharedRead
 from guard.daemon.targets import Target
 from guard.errors import LedgerUnusable
 from guard.ports import Clock, Lease, Ledger
@@ -64,12 +62,9 @@ class Gate:
     clock: Clock
     pause_file: Path | None = None
     steps: Steps = field(default_factory=Steps)
-    _pause: SharedRead[Pause | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.steps.look(self.clock)
-        # Many calls are on their way at once; each rests on a reading that began after it asked.
-        object.__setattr__(self, "_pause", SharedRead(lambda: self.ledger.pause()))
 
     async def closed(self, target: Target) -> Hold | None:
         """
@@ -109,7 +104,7 @@ class Gate:
             if found:
                 return Hold(reason="paused", text=f"pause file {self.pause_file} exists")
         try:
-            pause = await self._pause()
+            pause = await self.ledger.pause()
         except LedgerUnusable as error:
             return Hold(reason="ledger", text=str(error))
         if pause is not None and pause.holds(int(self.clock.now() * 1000)):

@@ -55,10 +55,10 @@ class Planner:
         if not any(one.matches or one.key in view.held for one in decisions):
             return Plan(), {}
         matching = {one.key for one in decisions if one.matches}
-        # Open intents before closed ones: one that ends while the ledger is read must be seen in one of the two at least.
-        busy = set(driving).union(await ledger.busy(matching))
-        attempts = await ledger.attempts(matching)
         now_ms, room = max(one.at_ms for one in decisions), self.room
+        # Those on their way now stay busy for this plan, also if one of them ends while the ledger is read.
+        driven = set(driving)
+        before = await ledger.before(matching, since_ms=room.since(now_ms))
         closed = room.stale()
         for name in {one.job.target for one in decisions}:
             hold = await self.gate.closed(self.targets[name])
@@ -66,16 +66,16 @@ class Planner:
                 closed[name] = hold
         standing = Standing(
             closed_targets=closed,
-            open_jobs=busy,
-            attempts=attempts,
+            open_jobs=driven.union(before.busy),
+            attempts=before.attempts,
             since_ms={name: max(at, self.rules.armed_since_ms) for name, at in view.since_ms.items()},
             released_ms=view.released_ms,
             allowance=room.allowance(),
-            used=await room.used(ledger, now_ms),
+            used=before.used,
             credentials={name: one.source.credentials_tag() for name, one in self.targets.items()},
         )
         made = plan(decisions, standing, now_ms=now_ms)
         held = {one.key for one in made.held if one.reason != "observe"}
         if view.note_holds([one.key for one in decisions], held, now_ms=now_ms):
             made = plan(decisions, standing, now_ms=now_ms)
-        return made, attempts
+        return made, before.attempts

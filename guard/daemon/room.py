@@ -45,13 +45,19 @@ class Room:
         Return the room that an intent's own transaction has to find, or None if any number is allowed.
         """
         granted = self.allowance()
-        return None if granted.total is None else Quota(total=granted.total, since_ms=self._since(now_ms))
+        return None if granted.total is None else Quota(total=granted.total, since_ms=self.since(now_ms))
+
+    def since(self, now_ms: int) -> int:
+        """
+        Return when the window began that ends now.
+        """
+        return now_ms - (self.limits.window_ms if self.limits else 0)
 
     async def used(self, ledger: Ledger, now_ms: int) -> int:
         """
         Return how many intents count in the window that ends now.
         """
-        return await ledger.used(since_ms=self._since(now_ms))
+        return await ledger.used(since_ms=self.since(now_ms))
 
     async def shares(self, ledger: Ledger, now_ms: int) -> dict[str, float]:
         """
@@ -73,6 +79,3 @@ class Room:
     def _is_stale(self, name: str) -> bool:
         newest, now_ms = self.view.complete.get(name), self.targets[name].source.now_ms()
         return is_stale(newest, walk_every_ms=self.walk_every_ms, now_ms=now_ms)
-
-    def _since(self, now_ms: int) -> int:
-        return now_ms - (self.limits.window_ms if self.limits else 0)

@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from guard.errors import LedgerUnusable
 
-__all__ = ["Insert", "insert", "make_engine", "parse", "place", "probe", "redacted", "writing"]
+__all__ = ["Insert", "absence", "file_uri", "insert", "make_engine", "parse", "place", "probe", "redacted", "writing"]
 
 BUSY_TIMEOUT_S = 5.0
 # Of each connection, of which there are several; the pages of a ledger are read once and rarely again.
@@ -60,6 +60,19 @@ def place(url: sa.URL) -> Path | None:
     return None if url.database in _IN_MEMORY else Path(url.database or "").absolute()
 
 
+def absence(path: Path | None, *, read_only: bool) -> str:
+    """
+    Return what is missing on disk, in words that continue "cannot be opened".
+    """
+    if path is None:
+        return ""
+    if not path.parent.is_dir():
+        return f" (there is no folder {path.parent}; make it)"
+    if read_only and not path.exists():
+        return " (there is no such file; the guard makes it when it starts)"
+    return ""
+
+
 def probe(url: sa.URL, *, read_only: bool = False) -> None:
     """
     Open and close the file of an embedded ledger; raises ``sqlite3.Error`` if it cannot be opened or is something else.
@@ -68,7 +81,7 @@ def probe(url: sa.URL, *, read_only: bool = False) -> None:
     """
     path = place(url)
     if path is not None:
-        uri = _file_uri(path, read_only=read_only)
+        uri = file_uri(path, read_only=read_only)
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
             connection.execute("PRAGMA schema_version")
 
@@ -88,7 +101,7 @@ def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
         driver = sa.URL.create("sqlite", database=":memory:")
         options |= {"pool_size": 1, "max_overflow": 0}
     else:
-        name, _, mode = _file_uri(path, read_only=read_only).partition("?mode=")
+        name, _, mode = file_uri(path, read_only=read_only).partition("?mode=")
         driver = sa.URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"})
     engine = sa.create_engine(driver, **options)
     sa.event.listen(engine, "connect", _on_connect_read_only if read_only else _on_connect)
@@ -103,7 +116,10 @@ def writing(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(**{_WRITES: True})
 
 
-def _file_uri(path: Path, *, read_only: bool) -> str:
+def file_uri(path: Path, *, read_only: bool) -> str:
+    """
+    Return the address of a file for SQLite, to read it or to write it too.
+    """
     return f"file:{urllib.parse.quote(str(path))}?mode={'ro' if read_only else 'rwc'}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.facts import JobKey
-from guard.core.plan import Attempt
+from guard.core.plan import Attempt, Before
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
 from guard.errors import LedgerUnusable
@@ -133,6 +133,13 @@ def open_since(connection: sa.Connection) -> tuple[int, int | None]:
     """
     count, oldest_ms = connection.execute(_OPEN_SINCE).one()
     return count, oldest_ms
+
+
+def before(connection: sa.Connection, keys: Collection[JobKey], *, since_ms: int) -> Before:
+    """
+    Return what a plan for these jobs has to know; of one moment if the connection's transaction is.
+    """
+    return Before(busy=busy(connection, keys), attempts=attempts(connection, keys), used=used(connection, since_ms=since_ms))
 
 
 def busy(connection: sa.Connection, keys: Collection[JobKey]) -> set[JobKey]:

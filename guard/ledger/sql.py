@@ -10,19 +10,19 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from guard.core.facts import Job, JobKey
-from guard.core.plan import Attempt, Finding
+from guard.core.plan import Attempt, Before, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, schema
-from guard.ledger.engine import make_engine, parse, place, probe, redacted, writing
+from guard.ledger.engine import absence, make_engine, parse, place, probe, redacted, writing
+from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ports import NO_FACTS
 
@@ -42,7 +42,7 @@ async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
     """
     parsed = parse(url)
     name = redacted(parsed)
-    with _named(name, "be opened" + _absence(place(parsed), read_only=read_only)):
+    with _named(name, "be opened" + absence(place(parsed), read_only=read_only)):
         await asyncio.to_thread(probe, parsed, read_only=read_only)
     ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=name, read_only=read_only)
     try:
@@ -51,6 +51,7 @@ async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
             raise LedgerUnusable(f"ledger {name} is not of this version yet; start the guard on it once to set it up")
         if not ready:
             await ledger.write("be set up", schema.upgrade)
+        ledger.paused.glance(parsed)
     except BaseException:
         await ledger.aclose()
         raise
@@ -71,6 +72,7 @@ class SqlLedger:
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
         self._read_only = read_only
+        self.paused = Paused(lambda: self.read("tell whether it is paused", observations.pause_on_record))
         self._running: set[asyncio.Future[Any]] = set()
         self._closed = False
 
@@ -79,6 +81,7 @@ class SqlLedger:
         Let what is under way end, then close every connection; the ledger cannot be used any more.
         """
         self._closed = True
+        self.paused.close()
         if self._running:
             await asyncio.wait(self._running)
         self._writer.close()
@@ -211,11 +214,11 @@ class SqlLedger:
         """
         return await self.read("count the open intents", intents.open_since)
 
-    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int) -> Before:
         """
-        Return those of these jobs that have an intent without an outcome.
+        Return what a plan for these jobs has to know, at one moment.
         """
-        return await self.read("give the open intents", lambda at: intents.busy(at, keys))
+        return await self.read("tell what came before", lambda at: intents.before(at, keys, since_ms=since_ms))
 
     async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
         """
@@ -263,7 +266,7 @@ class SqlLedger:
         """
         Return the pause on record, expired or not.
         """
-        return await self.read("tell whether it is paused", observations.pause_on_record)
+        return await self.paused()
 
     async def set_pause(self, pause: Pause | None) -> None:
         """
@@ -284,16 +287,3 @@ def _named(ledger: str, what: str) -> Iterator[None]:
     except FAILURES as e:
         cause = getattr(e, "orig", None) or e
         raise LedgerUnusable(f"ledger {ledger} cannot {what}: {str(cause)[:200]}") from e
-
-
-def _absence(path: Path | None, *, read_only: bool) -> str:
-    """
-    Return what is missing on disk, in words that continue "cannot be opened".
-    """
-    if path is None:
-        return ""
-    if not path.parent.is_dir():
-        return f" (there is no folder {path.parent}; make it)"
-    if read_only and not path.exists():
-        return " (there is no such file; the guard makes it when it starts)"
-    return ""

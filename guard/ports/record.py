@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from guard.core.facts import Job, JobKey
-from guard.core.plan import Attempt, Finding
+from guard.core.plan import Attempt, Before, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
@@ -107,9 +107,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int) -> Before:
         """
-        Return those of these jobs that have an intent without an outcome.
+        Return what a plan for these jobs has to know, at one moment: open intents, earlier ones, and how many count against
+        the limits since that moment.
         """
         ...
 
@@ -151,7 +152,7 @@ class Ledger(Protocol):
 
     async def pause(self) -> Pause | None:
         """
-        Return the pause on record, expired or not.
+        Return the pause on record, expired or not, by a reading that began after the call.
         """
         ...
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from guard.daemon.sharedread import SharedRead
 from guard.errors import LedgerUnusable
+from guard.ledger.sharedread import SharedRead
 
 
 class Source:

@@ -1,0 +1,78 @@
+"""
+A look into the ledger's file that takes microseconds, so that it needs no thread: whether a pause is on record.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+import sqlalchemy as sa
+
+from guard.core.records import Pause
+from guard.ledger.engine import file_uri, place
+from guard.ledger.sharedread import SharedRead
+
+_NO_PAUSE = "SELECT NOT EXISTS (SELECT 1 FROM pause)"
+
+
+class Glance:
+    """
+    A connection of its own to the SQLite file of a ledger, which waits for no lock; close it at the end.
+
+    Raises ``sqlite3.Error`` if the file cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        # Every statement is a transaction by itself and read to its end, so the next one sees what was committed since.
+        self._connection = sqlite3.connect(path, uri=True, timeout=0.0, isolation_level=None, check_same_thread=False)
+
+    def is_unpaused(self) -> bool:
+        """
+        Tell whether there surely is no pause; False if there is one, or if that cannot be told without waiting.
+        """
+        try:
+            return self._connection.execute(_NO_PAUSE).fetchall() == [(1,)]
+        except sqlite3.Error:
+            return False
+
+    def close(self) -> None:
+        """
+        Close the connection.
+        """
+        self._connection.close()
+
+
+class Paused:
+    """
+    Tells whether the ledger holds a pause, by *read* and one reading for all who ask at the same time; and without it, once
+    ``glance`` has a file to look into.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Pause | None]]) -> None:
+        self._shared = SharedRead(read)
+        self._glance: Glance | None = None
+
+    def glance(self, url: sa.URL) -> None:
+        """
+        Look into the file of the ledger from now on, if it has one that can be looked into.
+        """
+        path = place(url)
+        if path is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._glance = Glance(file_uri(path, read_only=True))
+
+    async def __call__(self) -> Pause | None:
+        """
+        Return the pause on record by a reading that began after this call.
+        """
+        if self._glance is not None and self._glance.is_unpaused():
+            return None
+        return await self._shared()
+
+    def close(self) -> None:
+        """
+        Look into the file no more.
+        """
+        if self._glance is not None:
+            self._glance.close()
+            self._glance = None

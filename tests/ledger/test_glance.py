@@ -1,0 +1,92 @@
+"""
+The quick look whether there is a pause: always as new as the question, and never wrong on the side of sending.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+
+import pytest
+
+from guard.core.records import Pause
+from guard.errors import LedgerUnusable
+from guard.ledger.sql import open_ledger
+
+PAUSE = Pause(reason="a test", since_ms=1, until_ms=None, by="alice")
+
+
+def on_two(tmp_path, act):
+    """
+    Run *act* with a ledger, and with the same one as another process has it open.
+    """
+
+    async def run():
+        url = f"sqlite:///{tmp_path}/guard.db"
+        ledger = await open_ledger(url)
+        other = await open_ledger(url)
+        try:
+            await act(ledger, other)
+        finally:
+            await ledger.aclose()
+            await other.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_pause_of_another_process_is_seen_at_once(tmp_path):
+    """
+    Each look sees what was committed before it, by whomever: a pause, and that it was lifted.
+    """
+
+    async def act(ledger, other):
+        for _ in range(3):
+            assert await ledger.pause() is None
+            await other.set_pause(PAUSE)
+            assert await ledger.pause() == PAUSE
+            await other.set_pause(None)
+        assert await ledger.pause() is None
+
+    on_two(tmp_path, act)
+
+
+def test_a_look_that_would_have_to_wait_is_not_taken_for_no_pause(tmp_path):
+    """
+    While somebody keeps everybody from reading, the pause is read in the way that waits, and then tells the truth.
+    """
+
+    async def act(ledger, other):
+        await other.set_pause(PAUSE)
+        await other.aclose()
+        assert await ledger.pause() == PAUSE
+        with contextlib.closing(sqlite3.connect(f"{tmp_path}/guard.db", isolation_level=None)) as locker:
+            locker.execute("BEGIN EXCLUSIVE")
+            assert await ledger.pause() == PAUSE
+
+    on_two(tmp_path, act)
+
+
+def test_a_ledger_that_lost_its_table_is_unusable(tmp_path):
+    """
+    What cannot be told is an error of the ledger, which closes the gate.
+    """
+
+    async def act(ledger, other):
+        with contextlib.closing(sqlite3.connect(f"{tmp_path}/guard.db", isolation_level=None)) as breaker:
+            breaker.execute("DROP TABLE pause")
+        with pytest.raises(LedgerUnusable, match="whether it is paused"):
+            await ledger.pause()
+
+    on_two(tmp_path, act)
+
+
+def test_a_closed_ledger_tells_nothing(tmp_path):
+    """
+    Nobody is told that there is no pause by a ledger that was closed.
+    """
+
+    async def act(ledger, other):
+        await ledger.aclose()
+        with pytest.raises(LedgerUnusable):
+            await ledger.pause()
+
+    on_two(tmp_path, act)
