@@ -5,10 +5,8 @@ Only reads are repeated, here and nowhere else. The waits go through the clock p
 by the event loop's own time), so that demos and tests with their own clock wait by it too.
 """
 
-import bisect
 import functools
 import random
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,18 +16,16 @@ import httpx
 
 from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
-from guard.modelarts.answers import clean, error_of, http_date
+from guard.modelarts.answers import clean, error_of
 from guard.modelarts.credentials import Credential, Credentials, IamToken
-from guard.modelarts.exchange import Exchange, Received
+from guard.modelarts.exchange import Exchange
 from guard.modelarts.pace import Pace
+from guard.modelarts.servicetime import ServiceTime
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
 from guard.modelarts.wire import Unparsable, usable_id
 from guard.ports import Clock
 
 T = TypeVar("T")
-# Answers that are remembered, and what cutting to whole seconds makes them differ by.
-SAMPLES = 60
-CUT_S = 1.0
 # How old a permission to send may get while credentials are fetched.
 PROMPT_S = 5.0
 READ = frozenset({200})
@@ -80,65 +76,6 @@ class Patience:
         if attempt >= (self.throttled if throttled else self.attempts) or (asked_s or 0.0) > self.longest_asked_s:
             return None
         return (asked_s or 0.0) + self.draw() * min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
-
-
-class ServiceTime:
-    """
-    The service's clock, from the ``Date`` of its newest answers, carried on by a clock that never steps.
-
-    A Date is cut to whole seconds and older than its answer, so each answer says that the service's clock is at least at
-    its Date when it is received. The median tells which answers agree; of those the one that says most counts. So ``now``
-    never runs ahead of the service, lags by less the more answers there are, and no single wrong Date moves it. A step of
-    this machine's clock moves ``offset_s`` at once and ``now`` not at all.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._bases: deque[float] = deque()
-        # The same in order, so that an answer costs no sorting.
-        self._ordered: list[float] = []
-        self._base: float | None = None
-        self._read: tuple[str, float | None] = ("", None)
-
-    def note(self, received: Received) -> None:
-        """
-        Take in the Date of an answer.
-        """
-        text = received.response.headers.get("date", "")
-        if text != self._read[0]:
-            # Many answers bear the same second.
-            self._read = (text, http_date(text))
-        date = self._read[1]
-        if date is None:
-            return
-        base = date - received.received_at
-        self._bases.append(base)
-        bisect.insort(self._ordered, base)
-        if len(self._bases) > SAMPLES:
-            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
-        half = len(self._ordered) // 2
-        middle = (self._ordered[half] + self._ordered[-1 - half]) / 2
-        self._base = self._ordered[bisect.bisect_right(self._ordered, middle + CUT_S) - 1]
-
-    def offset_s(self) -> float | None:
-        """
-        Return service time minus local time in seconds, or None before the first answer.
-        """
-        return None if self._base is None else self.now() - self._clock.now()
-
-    def now(self) -> float:
-        """
-        Return the service's epoch seconds; local ones before the first answer.
-        """
-        return self.at(self._clock.monotonic())
-
-    def at(self, monotonic_s: float) -> float:
-        """
-        Return the service's epoch seconds at a moment of the clock that never steps, by what is known now.
-        """
-        if self._base is None:
-            return self._clock.now() + monotonic_s - self._clock.monotonic()
-        return monotonic_s + self._base
 
 
 class Service:

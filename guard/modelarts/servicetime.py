@@ -1,0 +1,85 @@
+"""
+The service's clock, as its answers tell it.
+"""
+
+import bisect
+from collections import deque
+
+from guard.modelarts.answers import http_date
+from guard.modelarts.exchange import Received
+from guard.ports import Clock
+
+# Answers among which the median is taken, and what cutting to whole seconds makes them differ by.
+SAMPLES = 60
+CUT_S = 1.0
+# For so long the answer that says most is remembered; two clocks drift apart by less than a millisecond or so meanwhile.
+SPAN_S = 60.0
+
+
+class ServiceTime:
+    """
+    The service's clock, from the ``Date`` of its newest answers, carried on by a clock that never steps.
+
+    A Date is cut to whole seconds and older than its answer, so each answer says that the service's clock is at least at
+    its Date when it is received. The median tells which answers agree; of those the one that says most counts, which is one
+    that came right after a second began. So ``now`` never runs ahead of the service, lags by less the more answers there
+    are, and no single wrong Date moves it. A step of this machine's clock moves ``offset_s`` at once and ``now`` not at all.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._bases: deque[float] = deque()
+        # The same in order, so that an answer costs no sorting.
+        self._ordered: list[float] = []
+        # (received at, base) of answers of the last minute that no later one says more than: many calls within a second
+        # push the one that came at its beginning out of the others, and with it the time would lag by up to a second.
+        self._most: deque[tuple[float, float]] = deque()
+        self._base: float | None = None
+        self._read: tuple[str, float | None] = ("", None)
+
+    def note(self, received: Received) -> None:
+        """
+        Take in the Date of an answer.
+        """
+        text = received.response.headers.get("date", "")
+        if text != self._read[0]:
+            # Many answers bear the same second.
+            self._read = (text, http_date(text))
+        date = self._read[1]
+        if date is None:
+            return
+        base, most = date - received.received_at, self._most
+        self._bases.append(base)
+        bisect.insort(self._ordered, base)
+        if len(self._bases) > SAMPLES:
+            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
+        half = len(self._ordered) // 2
+        greatest = (self._ordered[half] + self._ordered[-1 - half]) / 2 + CUT_S
+        if base <= greatest:
+            while most and most[-1][1] <= base:
+                most.pop()
+            most.append((received.received_at, base))
+        while most and (most[0][1] > greatest or most[0][0] < received.received_at - SPAN_S):
+            most.popleft()
+        agreed = self._ordered[bisect.bisect_right(self._ordered, greatest) - 1]
+        self._base = max(agreed, most[0][1]) if most else agreed
+
+    def offset_s(self) -> float | None:
+        """
+        Return service time minus local time in seconds, or None before the first answer.
+        """
+        return None if self._base is None else self.now() - self._clock.now()
+
+    def now(self) -> float:
+        """
+        Return the service's epoch seconds; local ones before the first answer.
+        """
+        return self.at(self._clock.monotonic())
+
+    def at(self, monotonic_s: float) -> float:
+        """
+        Return the service's epoch seconds at a moment of the clock that never steps, by what is known now.
+        """
+        if self._base is None:
+            return self._clock.now() + monotonic_s - self._clock.monotonic()
+        return monotonic_s + self._base

@@ -1,0 +1,88 @@
+"""
+Service time out of the dates of answers: how far behind it may lag, and that it never runs ahead.
+"""
+
+import random
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import httpx
+import pytest
+from calling import HandClock
+
+from guard.modelarts.exchange import Received
+from guard.modelarts.servicetime import SPAN_S, ServiceTime
+
+SERVER_AT_0 = 1_764_000_000.25
+
+
+def date_of(seconds: float) -> str:
+    """
+    The Date of a moment of the service's clock.
+    """
+    return format_datetime(datetime.fromtimestamp(int(seconds), UTC), usegmt=True)
+
+
+def answer(at: float, says: str) -> Received:
+    """
+    An answer that is received at that moment of the clock that never steps.
+    """
+    return Received(response=httpx.Response(200, headers={"date": says}), sent_at=at, received_at=at)
+
+
+def ahead_of_truth(time: ServiceTime, at: float) -> float:
+    """
+    How far the time that is told runs ahead of the service's.
+    """
+    return time.at(at) - (SERVER_AT_0 + at)
+
+
+@pytest.mark.parametrize("per_s", [1, 5, 40, 400])
+def test_it_lags_by_less_the_more_answers_there_are(per_s):
+    """
+    At any rate of calls it is never ahead, and after a minute it lags by no more than twice the time between two answers.
+    """
+    chance, time, lags = random.Random(per_s), ServiceTime(HandClock()), []
+    for number in range(per_s * 90):
+        at = (number + chance.random()) / per_s
+        time.note(answer(at, date_of(SERVER_AT_0 + at - 0.001)))
+        lags.append(-ahead_of_truth(time, at))
+    assert min(lags) >= 0.001 - 1e-6
+    assert max(lags[per_s * 60 :]) <= 0.002 + 2 / per_s
+
+
+def test_a_wrong_date_among_many_moves_nothing():
+    """
+    One answer in ten that is an hour ahead or behind changes neither the time nor what is remembered.
+    """
+    chance, time = random.Random(1), ServiceTime(HandClock())
+    for number in range(1000):
+        at = number / 20
+        wrong = chance.choice([-3600, 3600]) if number % 10 == 5 else 0
+        time.note(answer(at, date_of(SERVER_AT_0 + at + wrong)))
+        if number > 20:
+            assert -1.0 <= ahead_of_truth(time, at) <= 1e-6
+
+
+def test_a_first_date_that_is_wrong_is_outvoted():
+    """
+    A wrong first answer is dropped as soon as most say something else.
+    """
+    time = ServiceTime(HandClock())
+    time.note(answer(0.0, date_of(SERVER_AT_0 + 3600)))
+    assert ahead_of_truth(time, 0.0) > 3000
+    for number in range(1, 4):
+        time.note(answer(number / 10, date_of(SERVER_AT_0 + number / 10)))
+    assert -1.0 <= ahead_of_truth(time, 0.4) <= 0
+
+
+def test_what_said_most_is_forgotten_after_a_minute():
+    """
+    A service whose clock was set back by half a second is followed within a minute, though no median shows it.
+    """
+    time = ServiceTime(HandClock())
+    for number in range(600):
+        time.note(answer(number / 10, date_of(SERVER_AT_0 + number / 10)))
+    for number in range(600, 600 + 10 * int(SPAN_S) + 100):
+        time.note(answer(number / 10, date_of(SERVER_AT_0 - 0.5 + number / 10)))
+    assert -0.75 <= ahead_of_truth(time, 60.0 + SPAN_S + 10) <= -0.5 + 1e-6
