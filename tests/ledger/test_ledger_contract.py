@@ -239,6 +239,22 @@ def test_attempts_tell_the_newest_of_each_job(url):
     use(url, work)
 
 
+def test_what_came_before_a_plan(url):
+    """
+    One answer holds who is busy and what was tried, of the jobs asked for, and what counts against the limits, of all.
+    """
+
+    async def work(ledger):
+        await closed(ledger, draft_of("tried"), REFUSED, at_ms=10)
+        await opened(ledger, draft_of("busy"), at_ms=20)
+        await opened(ledger, draft_of("busy-unasked"), at_ms=30)
+        await opened(ledger, replace(draft_of("x"), key=replace(named("tried"), region="elsewhere")), at_ms=40)
+        before = await ledger.before({named("tried"), named("busy"), named("nobody")}, since_ms=0)
+        assert (set(before.busy), set(before.attempts), before.used) == ({named("busy")}, {named("tried")}, 3)
+
+    use(url, work)
+
+
 def test_attempts_of_those_asked_for(url):
     """
     Only the jobs that are asked for are answered for, however many they are and whoever shares their id.
