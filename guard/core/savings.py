@@ -4,6 +4,7 @@ What a confirmed termination saved at most, and what a run has cost.
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar
 
 from guard.core.facts import Growing, Job, Missing
 from guard.core.fields import accumulated
@@ -11,6 +12,7 @@ from guard.core.sighting import usable_start
 from guard.core.spans import HOUR_MS
 
 PLACES = 10
+T = TypeVar("T", int, int | Fraction)
 
 
 def exact(money: Fraction) -> Decimal:
@@ -29,10 +31,15 @@ def upper_savings(
 
     An unreadable ``auto_stop`` counts as none: the number is an upper bound and must stay one.
     """
-    left_ms: int | Fraction = horizon_ms
-    if not isinstance(auto_stop_ms, Missing):
-        left_ms = min(horizon_ms, max(0, auto_stop_ms - running_ms))
-    return per_hour * left_ms / HOUR_MS
+    own_ms = None if isinstance(auto_stop_ms, Missing) else auto_stop_ms
+    return per_hour * left_ms(running_ms, auto_stop_ms=own_ms, horizon_ms=horizon_ms) / HOUR_MS
+
+
+def left_ms(running_ms: T, *, auto_stop_ms: int | None, horizon_ms: int) -> T | int:
+    """
+    Return the time that a job has left at most: to the horizon or to its own ``auto_stop``, whichever is first.
+    """
+    return horizon_ms if auto_stop_ms is None else min(horizon_ms, max(0, auto_stop_ms - running_ms))
 
 
 def settle(job: Job, per_hour: Fraction, *, stopped_ms: int, horizon_ms: int) -> tuple[Decimal | None, Decimal]:
