@@ -1,0 +1,134 @@
+"""
+What a policy that only observes would have saved, and whom it would have hurt.
+"""
+
+from decimal import Decimal
+
+import pytest
+from built import NOW
+
+from guard.core.harm import Spared, hindsight
+from guard.core.likeness import End
+from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
+from tests.changing import replace
+
+ENDED = Spared(
+    policy="one-day",
+    currency="CNY",
+    deadline_ms=NOW - 3 * DAY_MS,
+    end_ms=NOW - 3 * DAY_MS + 2 * HOUR_MS,
+    end=End.OWN,
+    phase="Completed",
+    spent=Decimal(240),
+    after=Decimal(20),
+    within=Decimal(20),
+    expected=Decimal(35),
+)
+
+
+def after(span_ms, **changes):
+    """
+    Return a run that went on so long after its deadline.
+    """
+    return replace(ENDED, end_ms=ENDED.deadline_ms + span_ms, **changes)
+
+
+def looked_back(*spared):
+    """
+    Return the only policy in hindsight, at NOW and over a day.
+    """
+    (found,) = hindsight(spared, horizon_ms=DAY_MS, now_ms=NOW)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("run", "completed"),
+    [
+        pytest.param(after(0), (1, 1, 1), id="in-the-millisecond-of-the-deadline"),
+        pytest.param(after(HOUR_MS), (1, 1, 1), id="on-the-first-hour"),
+        pytest.param(after(HOUR_MS + 1), (0, 1, 1), id="just-after-it"),
+        pytest.param(after(4 * HOUR_MS), (0, 1, 1), id="on-the-fourth-hour"),
+        pytest.param(after(4 * HOUR_MS + 1), (0, 0, 1), id="just-after-that"),
+        pytest.param(after(DAY_MS), (0, 0, 1), id="on-the-day"),
+        pytest.param(after(DAY_MS + 1), (0, 0, 0), id="a-day-and-a-millisecond"),
+        pytest.param(after(MINUTE_MS, phase="Failed"), (0, 0, 0), id="a-failure-is-no-loss"),
+        pytest.param(after(MINUTE_MS, phase="Terminated"), (0, 0, 0), id="nor-is-what-a-person-stopped"),
+        pytest.param(after(MINUTE_MS, phase="Terminated", end=End.GUARD), (0, 0, 0), id="nor-what-another-policy-ended"),
+        pytest.param(after(MINUTE_MS, phase="Running", end=End.UNSEEN), (0, 0, 0), id="nor-what-still-runs"),
+    ],
+)
+def test_harm(run, completed):
+    """
+    Only what completed by itself is hurt, counted up to both borders of each span, with what it had cost by the deadline.
+    """
+    harm = looked_back(run).harm
+    assert tuple(one.completed for one in harm) == completed
+    assert tuple(one.spent for one in harm) == tuple(240 * Decimal(number) for number in completed)
+
+
+def test_a_cost_that_is_unknown_is_counted_not_taken_for_nothing():
+    """
+    Runs without a price are told beside the sums.
+    """
+    found = looked_back(after(MINUTE_MS, spent=None, after=None), ENDED)
+    assert [(one.completed, one.spent, one.unpriced) for one in found.harm] == [
+        (1, Decimal(0), 1),
+        (2, Decimal(240), 1),
+        (2, Decimal(240), 1),
+    ]
+    assert (found.potential, found.unpriced) == (Decimal(20), 1)
+
+
+def test_what_ended_before_its_deadline_was_never_to_be_ended():
+    """
+    It is in no figure at all.
+    """
+    assert hindsight([after(-1)], horizon_ms=DAY_MS, now_ms=NOW) == []
+
+
+def test_potential_is_to_the_own_end_and_apart_from_what_still_runs():
+    """
+    What another policy ended is in neither sum, since nobody knows how long it would have gone on.
+    """
+    found = looked_back(
+        ENDED,
+        replace(ENDED, end=End.UNSEEN, phase="Running", after=Decimal(7)),
+        replace(ENDED, end=End.GUARD, phase="Terminated", after=Decimal(500)),
+    )
+    assert (found.runs, found.running, found.cut_short) == (3, 1, 1)
+    assert (found.potential, found.so_far) == (Decimal(20), Decimal(7))
+
+
+@pytest.mark.parametrize(
+    ("run", "compared"),
+    [
+        pytest.param(ENDED, 1, id="ended"),
+        pytest.param(replace(ENDED, deadline_ms=NOW - DAY_MS, end_ms=NOW), 1, id="a-whole-horizon-ago"),
+        pytest.param(replace(ENDED, deadline_ms=NOW - DAY_MS + 1, end_ms=NOW - DAY_MS + 2), 0, id="less-than-a-horizon-ago"),
+        pytest.param(after(DAY_MS, end=End.UNSEEN), 1, id="still-runs-after-the-horizon"),
+        pytest.param(after(DAY_MS - 1, end=End.UNSEEN), 0, id="lost-from-view-before-it"),
+        pytest.param(after(DAY_MS, end=End.GUARD), 1, id="cut-short-after-the-horizon"),
+        pytest.param(after(DAY_MS - 1, end=End.GUARD), 0, id="cut-short-before-it"),
+        pytest.param(replace(ENDED, within=None), 0, id="without-a-price"),
+        pytest.param(replace(ENDED, expected=None), 0, id="would-have-been-assumed"),
+    ],
+)
+def test_estimates_are_compared_with_the_same_runs(run, compared):
+    """
+    Measured and expected are summed over the same runs, those that are known up to the horizon however they went.
+    """
+    found = looked_back(run)
+    assert (found.compared, found.measured, found.expected) == (compared, 20 * compared, 35 * compared)
+
+
+def test_policies_and_currencies_stand_apart():
+    """
+    Each policy and each currency has a line of its own, in order.
+    """
+    runs = [ENDED, replace(ENDED, policy="big"), replace(ENDED, currency="USD"), ENDED]
+    found = hindsight(runs, horizon_ms=DAY_MS, now_ms=NOW)
+    assert [(one.policy, one.currency, one.runs) for one in found] == [
+        ("big", "CNY", 1),
+        ("one-day", "CNY", 2),
+        ("one-day", "USD", 1),
+    ]
