@@ -139,12 +139,15 @@ def seen(run: TrueRun, *, armed_ms: float, now_ms: int, spared: bool = False) ->
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """
-    What the guard ended: its *estimates*, what the runs would really have cost up to the horizon (*truth*), and what such
-    runs cost on average (*mean_truth*, by numerical integration of the known distribution).
+    What the guard ended: its *estimates*, and what the runs would really have cost up to the horizon (*truth*).
+
+    Of those whose estimate was measured, that is *measured_truth*, and *mean_truth* what such runs cost on average, by
+    numerical integration of the known distribution.
     """
 
     estimates: list[Estimate] = field(default_factory=list)
     truth: Decimal = Decimal(0)
+    measured_truth: Decimal = Decimal(0)
     mean_truth: float = 0.0
 
 
@@ -160,7 +163,7 @@ def enforced(world: World, seed: int) -> Outcome:
     runs += fleet(world, rng, jobs=world.history, from_ms=0, to_ms=PERIOD_MS)
     runs += fleet(world, rng, jobs=world.later, from_ms=PERIOD_MS, to_ms=2 * PERIOD_MS)
     method, outcome = Method(horizon_ms=HORIZON_MS), Outcome()
-    truth = Fraction(0)
+    truth = measured_truth = Fraction(0)
     stops = sorted(_stops(runs, armed_ms), key=lambda one: one[0])
     ladder, read_ms, known = Ladder(()), armed_ms - REFRESHED_MS, {}
     for at_ms, run in stops:
@@ -174,9 +177,12 @@ def enforced(world: World, seed: int) -> Outcome:
             stopped = Stopped(like=run.like, elapsed_ms=elapsed_ms, per_hour=run.per_hour, currency="CNY")
             known[question] = estimate(stopped, ladder, method)
         outcome.estimates.append(known[question])
-        truth += run.per_hour * min(run.lasts_ms - elapsed_ms, HORIZON_MS) / HOUR_MS
-        outcome.mean_truth += float(run.per_hour) * mean_remaining_h(family, run.scale, elapsed_ms / HOUR_MS)
-    outcome.truth = exact(truth)
+        cost = run.per_hour * min(run.lasts_ms - elapsed_ms, HORIZON_MS) / HOUR_MS
+        truth += cost
+        if known[question].figures.rung is not None:
+            measured_truth += cost
+            outcome.mean_truth += float(run.per_hour) * mean_remaining_h(family, run.scale, elapsed_ms / HOUR_MS)
+    outcome.truth, outcome.measured_truth = exact(truth), exact(measured_truth)
     return outcome
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import RESULTS
 from benchmarks.__main__ import NAMES, measured, present
 from benchmarks.figures import Figure, Result, alternating, exponent, percentile
-from benchmarks.plot import log_log
+from benchmarks.plot import Range, log_log, ranges
 from benchmarks.table import BEGIN, README, read, rendered, shown, written
 
 OURS = [name for name in NAMES if name != "decisions"]
@@ -107,3 +107,13 @@ def test_the_readme_shows_the_last_results():
     text = README.read_text(encoding="utf-8")
     assert text.count(BEGIN) == 1
     assert text == shown(text, read(RESULTS, NAMES))
+
+
+def test_the_plot_of_ranges_shows_every_one():
+    """
+    Every total has its dot, every panel its name, and what is above the scale ends at it.
+    """
+    plot = ranges("t", {"one": [Range(0.8, 0.9, 1.0, 99.0)] * 3, "two": [Range(0.8, 0.9, 1.0, 2.0)]})
+    assert plot.count("<circle") == 4
+    assert all(text in plot for text in (">one<", ">two<", "</svg>"))
+    assert 'y2="-' not in plot
