@@ -132,7 +132,7 @@ def _speed(*, quick: bool) -> list[Figure]:
 
     def timed_ours() -> float:
         began = time.process_time()
-        restricted_mean(life_table(rows), 6 * DAY_MS)
+        restricted_mean(life_table(rows), 6 * DAY_MS, watched=size)
         return time.process_time() - began
 
     def timed_theirs() -> float:
@@ -141,7 +141,7 @@ def _speed(*, quick: bool) -> list[Figure]:
         return time.process_time() - began
 
     began = time.process_time()
-    restricted_mean(remaining(rows, DAY_MS, step_ms=DAY_MS // 240), DAY_MS)
+    restricted_mean(remaining(rows, DAY_MS, step_ms=DAY_MS // 240), DAY_MS, watched=size)
     one = Figure(name=f"one estimate from {size:,} like runs", value=time.process_time() - began, unit="s")
     rounds = alternating(timed_ours, timed_theirs, rounds=3)
     ours, theirs = rounds.medians

@@ -16,7 +16,7 @@ from guard.core.facts import ABSENT, Missing
 from guard.core.likeness import Group, Ladder, Likeness, Rung
 from guard.core.savings import exact, left_ms
 from guard.core.spans import DAY_MS, HOUR_MS
-from guard.core.survival import CONFIDENCE, LifeTable, Step, remaining, restricted_mean
+from guard.core.survival import LifeTable, Step, remaining, restricted_mean
 
 TABLE_ROWS = 240
 """A kept life table has at most so many rows over the window; times between them are rounded down."""
@@ -160,9 +160,7 @@ def recompute(inputs: Inputs) -> Figures:
     Return the figures that follow from the inputs.
 
     *expected* is the rate x the restricted mean of the remaining time, up to the horizon or the job's own ``auto_stop``.
-    *lower* takes the one-sided 95 % limit of that mean by Greenwood, but never more than the share of it that n runs can
-    vouch for: that not one of n ended within some time leaves a share of 1 - 0.05 ** (1/n) of such runs possible (Hanley
-    and Lippman-Hand 1983, the "rule of three"), where Greenwood would see no variance at all.
+    *lower* takes the same at the one-sided 95 % limit of the curve by Greenwood (``survival.restricted_mean``).
     """
     per_hour = Fraction(inputs.per_hour)
     upper_ms = left_ms(inputs.elapsed_ms or 0, auto_stop_ms=inputs.auto_stop_ms, horizon_ms=inputs.horizon_ms)
@@ -181,10 +179,10 @@ def recompute(inputs: Inputs) -> Figures:
             lower=exact(Fraction(0)),
             upper=upper,
         )
-    mean = restricted_mean(LifeTable(evidence.steps, evidence.known_until_ms), upper_ms)
+    table = LifeTable(evidence.steps, evidence.known_until_ms)
+    mean = restricted_mean(table, upper_ms, watched=evidence.at_risk)
     mean_ms = math.floor(mean.mean_ms)
-    vouched_for = mean.mean_ms * (1 - CONFIDENCE) ** (1 / evidence.at_risk)
-    lower_ms = math.floor(min(mean.lower_ms, vouched_for))
+    lower_ms = math.floor(mean.lower_ms)
     return Figures(
         rung=evidence.rung,
         mean_ms=mean_ms,

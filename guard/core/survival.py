@@ -53,19 +53,12 @@ class LifeTable(NamedTuple):
 
 class RestrictedMean(NamedTuple):
     """
-    The mean time up to a limit, the variance of this *estimate*, and the *spread*: the standard deviation of single runs.
+    The mean time up to a limit, its one-sided 95 % *lower* limit, and the *spread*: the standard deviation of single runs.
     """
 
     mean_ms: float
-    variance_ms2: float
+    lower_ms: float
     spread_ms: float
-
-    @property
-    def lower_ms(self) -> float:
-        """
-        The one-sided 95 % lower limit of the mean, by the normal approximation; never below 0.
-        """
-        return max(0.0, self.mean_ms - QUANTILE * math.sqrt(self.variance_ms2))
 
 
 def life_table(observations: Iterable[Observation]) -> LifeTable:
@@ -124,29 +117,31 @@ def survival_limits(table: LifeTable) -> list[float]:
     return limits
 
 
-def restricted_mean(table: LifeTable, until_ms: int) -> RestrictedMean:
+def restricted_mean(table: LifeTable, until_ms: int, *, watched: int) -> RestrictedMean:
     """
-    Return the mean of min(time, until_ms): the area below the curve up to *until_ms*, with Greenwood's variance of it.
+    Return the mean of min(time, until_ms): the area below the curve up to *until_ms*. *watched* runs were there at time 0.
 
-    The variance is the sum over the steps of A² * ended / (at risk * (at risk - ended)), where A is the area below the
-    curve from that step to the limit (Meier 1975; Klein and Moeschberger 2003, formula 4.5.2; also ``print.rmean`` of R's
-    package survival). A step that ends all has no area after it and adds nothing.
+    *lower* is the area below the curve's own limit (``survival_limits``), which is nowhere taken above 0.05 ** (1/watched):
+    that not one of n ended leaves a share of 1 - 0.05 ** (1/n) possible that would have (Hanley and Lippman-Hand 1983, the
+    "rule of three"), where Greenwood sees no variance at all. The usual limit, mean - z * sqrt(variance) with Greenwood's
+    variance of the area (Klein and Moeschberger 2003, formula 4.5.2), was tried and is not used: where most runs reach the
+    limit its 95 % are 67 to 93 % in truth, those of this one 95 to 100 %, since limits that hold at each time add up to
+    more than the limit of a sum.
 
     Where no run was observed any more, the curve is taken as 0 (Efron 1967): time that nobody saw is not counted. The
     usual way, to leave it flat, is how an estimate of censored runs comes to return the whole horizon.
     """
     end_ms = min(until_ms, table.known_until_ms)
     steps = [step for step in table.steps if step.at_ms < end_ms]
-    area = variance = moment = 0.0
-    later_ms = end_ms
-    for (at_ms, at_risk, ended), share in zip(reversed(steps), reversed(survival(table)[: len(steps)]), strict=True):
-        area += share * (later_ms - at_ms)
-        moment += share * (later_ms**2 - at_ms**2)
-        if at_risk > ended:
-            variance += area**2 * ended / (at_risk * (at_risk - ended))
-        later_ms = at_ms
-    mean = area + later_ms
-    return RestrictedMean(mean, variance, math.sqrt(max(0.0, moment + later_ms**2 - mean**2)))
+    most = (1 - CONFIDENCE) ** (1 / watched) if watched else 0.0
+    mean = lower = moment = 0.0
+    begins = [0, *(step.at_ms for step in steps)]
+    shares, limits = [1.0, *survival(table)], [1.0, *survival_limits(table)]
+    for from_ms, to_ms, share, limit in zip(begins, [*begins[1:], end_ms], shares, limits, strict=False):
+        mean += share * (to_ms - from_ms)
+        lower += min(limit, most) * (to_ms - from_ms)
+        moment += share * (to_ms**2 - from_ms**2)
+    return RestrictedMean(mean, lower, math.sqrt(max(0.0, moment - mean**2)))
 
 
 def remaining(observations: Sequence[Observation], elapsed_ms: int, *, step_ms: int = 1) -> LifeTable:

@@ -2,6 +2,7 @@
 The three numbers of a termination, by hand; the statistics below them have tests of their own.
 """
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -38,16 +39,19 @@ def test_expected_is_the_rate_times_the_mean_of_what_was_left():
     assert found.rung is Rung.SAME_WORK
 
 
-def test_lower_is_the_limit_by_greenwood():
+def test_lower_is_the_mean_of_the_limit_by_greenwood():
     """
-    The sum of A² d / (n (n - d)) over the ends is 18² / 12 + 9² ... : for a sample without censoring it is the variance / n.
+    The curve of the four falls by a quarter at each end; lower is the area below its limits, 0.05 ** (1/4) before the first.
     """
-    found = estimated().figures
-    variance_h2 = Fraction(sum((one - 30) ** 2 for one in (12, 24, 36, 48)), 4)
-    assert found.spread_ms == pytest.approx(float(variance_h2) ** 0.5 * HOUR_MS, abs=2)
-    limit_h = 30 - QUANTILE * float(variance_h2 / 4) ** 0.5
-    vouched_h = 30 * 0.05**0.25
-    assert found.lower_ms == pytest.approx(min(limit_h, vouched_h) * HOUR_MS, abs=2)
+    found, most = estimated().figures, 0.05**0.25
+    greenwood = [1 / (4 * 3), 1 / (4 * 3) + 1 / (3 * 2), 1 / (4 * 3) + 1 / (3 * 2) + 1 / 2]
+    limits = [
+        min(most, share ** math.exp(QUANTILE * math.sqrt(total) / -math.log(share)))
+        for share, total in zip((3 / 4, 2 / 4, 1 / 4), greenwood, strict=True)
+    ]
+    assert found.lower_ms == pytest.approx(12 * HOUR_MS * (most + sum(limits)), abs=2)
+    assert float(found.lower) == pytest.approx(10 * 12 * (most + sum(limits)), abs=1e-4)
+    assert found.spread_ms == pytest.approx(180**0.5 * HOUR_MS, abs=2)
 
 
 def test_runs_that_all_reach_the_horizon_prove_no_certainty():

@@ -53,25 +53,18 @@ def fitted(rows: list[Observation]) -> lifelines.KaplanMeierFitter:
     return lifelines.KaplanMeierFitter(alpha=0.1).fit(np.array(exits), np.array(ended), **late)
 
 
-def variance_of_the_mean(fit: lifelines.KaplanMeierFitter, until_ms: int) -> float:
+def area(fit: lifelines.KaplanMeierFitter, column: str, until_ms: int, most: float) -> float:
     """
-    Return Greenwood's variance of the area below the curve as a double integral over the tables of lifelines.
-
-    The covariance of S(u) and S(v) is S(u) S(v) G(min(u, v)), so the variance of the area is the sum of it over all pairs of
-    intervals: nothing of the formula that is tested.
+    Return the area below a curve of lifelines up to a time, where it is never taken above *most*.
     """
-    times = [at for at in fit.survival_function_.index if at < until_ms]
-    shares = fit.survival_function_.loc[times].to_numpy()[:, 0]
-    greenwood = fit._cumulative_sq_.loc[times].to_numpy()
-    area = shares * np.diff([*times, until_ms])
-    smaller = np.minimum.outer(np.arange(len(times)), np.arange(len(times)))
-    return float((np.outer(area, area) * greenwood[smaller]).sum())
+    curve = getattr(fit, column).loc[: until_ms - 1].iloc[:, 0]
+    return float((np.minimum(curve.to_numpy(), most) * np.diff([*curve.index, until_ms])).sum())
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_against_lifelines(seed):
     """
-    Survival, Greenwood limit, restricted mean and its variance are those of lifelines on random samples, half entered late.
+    Survival, Greenwood limit and restricted mean of both are those of lifelines on random samples, half entered late.
     """
     rows = sample(seed, entries=seed % 2 == 1)
     table, fit = life_table(rows), fitted(rows)
@@ -81,14 +74,14 @@ def test_against_lifelines(seed):
     assert survival(table) == pytest.approx(theirs, rel=CLOSE, abs=CLOSE)
     assert survival_limits(table) == pytest.approx(limits, rel=CLOSE, abs=CLOSE)
     for until_ms in (1, MS_IN_TEST // 3, MS_IN_TEST, 3 * MS_IN_TEST, 40 * MS_IN_TEST):
-        ours = restricted_mean(table, until_ms)
-        mean, spread2 = restricted_mean_survival_time(fit, t=until_ms), 0.0
+        ours = restricted_mean(table, until_ms, watched=1_000)
+        mean, most = restricted_mean_survival_time(fit, t=until_ms), 0.05 ** (1 / 1_000)
         assert ours.mean_ms == pytest.approx(mean, rel=CLOSE)
-        assert ours.variance_ms2 == pytest.approx(variance_of_the_mean(fit, until_ms), rel=CLOSE)
-        points = [0, *(at for at in times if at < until_ms), until_ms]
+        assert ours.lower_ms == pytest.approx(area(fit, "confidence_interval_", until_ms, most), rel=CLOSE)
+        points, moment = [0, *(at for at in times if at < until_ms), until_ms], 0.0
         for (left, right), share in zip(itertools.pairwise(points), [1.0, *survival(table)], strict=False):
-            spread2 += share * (right**2 - left**2)
-        assert ours.spread_ms == pytest.approx(math.sqrt(max(0.0, spread2 - mean**2)), rel=1e-6, abs=1e-3)
+            moment += share * (right**2 - left**2)
+        assert ours.spread_ms == pytest.approx(math.sqrt(max(0.0, moment - mean**2)), rel=1e-6, abs=1e-3 * until_ms)
         assert 0 <= ours.lower_ms <= ours.mean_ms <= until_ms
 
 
@@ -100,7 +93,7 @@ def test_the_remaining_time_is_conditional(seed):
     rows, elapsed_ms, until_ms = sample(seed), MS_IN_TEST // 2 + 1, 2 * MS_IN_TEST
     fit = fitted(rows)
     beyond = restricted_mean_survival_time(fit, t=elapsed_ms + until_ms) - restricted_mean_survival_time(fit, t=elapsed_ms)
-    ours = restricted_mean(remaining(rows, elapsed_ms), until_ms)
+    ours = restricted_mean(remaining(rows, elapsed_ms), until_ms, watched=len(rows))
     assert ours.mean_ms == pytest.approx(beyond / fit.predict(elapsed_ms), rel=CLOSE)
 
 
@@ -132,7 +125,7 @@ def test_no_runs_no_time():
     """
     Without history nothing is claimed.
     """
-    assert restricted_mean(life_table([]), 100) == (0.0, 0.0, 0.0)
+    assert restricted_mean(life_table([]), 100, watched=0) == (0.0, 0.0, 0.0)
 
 
 def test_time_that_nobody_saw_is_not_counted():
@@ -140,24 +133,53 @@ def test_time_that_nobody_saw_is_not_counted():
     Where everything is censored at 24, the mean is 24 and not the horizon of 168.
     """
     rows = [Observation(0, 24, False) for _ in range(50)]
-    assert restricted_mean(life_table(rows), 168).mean_ms == 24
+    assert restricted_mean(life_table(rows), 168, watched=50).mean_ms == 24
 
 
 def test_what_all_ran_out_of_has_no_limit_above_nothing():
     """
-    A curve that falls to 0 has the limit 0 there, and no variance after it.
+    A curve that falls to 0 has the limit 0 there, and adds nothing after it.
     """
     table = life_table([Observation(0, 2, True), Observation(0, 4, True)])
     assert survival(table) == [0.5, 0.0]
     assert survival_limits(table)[1] == 0.0
-    assert restricted_mean(table, 10).mean_ms == 3
+    assert restricted_mean(table, 10, watched=2).mean_ms == 3
 
 
-def test_a_lower_limit_is_never_negative():
+@pytest.mark.parametrize("watched", [1, 30, 1_000])
+def test_runs_that_all_last_prove_no_certainty(watched):
     """
-    Two runs say so little that the normal limit would lie below 0.
+    Where none ended Greenwood sees no variance; lower is then what so many runs can vouch for.
     """
-    assert restricted_mean(life_table([Observation(0, 1, True), Observation(0, 99, True)]), 100).lower_ms == 0.0
+    table = life_table([Observation(0, 200, True) for _ in range(watched)])
+    assert restricted_mean(table, 100, watched=watched) == (100, pytest.approx(100 * 0.05 ** (1 / watched)), 0)
+
+
+SHAPES = {
+    "exponential": lambda rng: rng.expovariate(1 / 50),
+    "most-reach-the-horizon": lambda rng: rng.expovariate(1 / 2_000),
+    "one-in-twenty-fails-at-once": lambda rng: 1 if rng.random() < 0.05 else 300,
+    "half-fail-early": lambda rng: 5 if rng.random() < 0.5 else 300,
+    "log-normal": lambda rng: rng.lognormvariate(3.7, 1.2),
+}
+
+
+@pytest.mark.parametrize("censored", [False, True], ids=["seen-to-the-end", "censored"])
+@pytest.mark.parametrize("draw", SHAPES.values(), ids=SHAPES)
+def test_the_limit_holds_as_often_as_it_says(draw, censored):
+    """
+    Of samples of 40 runs at least 93 % (95 % less the chance of 300 samples) have a lower limit below the true mean.
+    """
+    rng = Random(5)
+    truth = sum(min(max(1, round(draw(rng))), 100) for _ in range(50_000)) / 50_000
+    held = 0
+    for _ in range(300):
+        rows = []
+        for _ in range(40):
+            lasts, left = max(1, round(draw(rng))), round(rng.expovariate(1 / 150)) + 1 if censored else 1_000_000
+            rows.append(Observation(0, min(lasts, left), lasts <= left))
+        held += restricted_mean(life_table(rows), 100, watched=40).lower_ms <= truth
+    assert held >= 0.93 * 300
 
 
 @pytest.mark.parametrize(
