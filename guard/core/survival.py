@@ -125,7 +125,7 @@ def restricted_mean(table: LifeTable, until_ms: int, *, watched: int) -> Restric
     that not one of n ended leaves a share of 1 - 0.05 ** (1/n) possible that would have (Hanley and Lippman-Hand 1983, the
     "rule of three"), where Greenwood sees no variance at all. The usual limit, mean - z * sqrt(variance) with Greenwood's
     variance of the area (Klein and Moeschberger 2003, formula 4.5.2), was tried and is not used: where most runs reach the
-    limit its 95 % are 67 to 93 % in truth, those of this one 95 to 100 %, since limits that hold at each time add up to
+    limit, its 95 % are 67 to 93 % in truth and those of this one about 95 to 100 %: limits that hold at each time add up to
     more than the limit of a sum.
 
     Where no run was observed any more, the curve is taken as 0 (Efron 1967): time that nobody saw is not counted. The
