@@ -1,0 +1,139 @@
+"""
+What a report says of savings, potential and harm, in sections with the sentences that belong beside the figures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from guard.core.harm import Hindsight
+from guard.core.spans import format_span
+from guard.core.totals import Total
+from guard.reporting.sections import Cell, Column, Range, Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """
+    The savings of one user, policy, billing code, target or day, and what re-submissions took back of them.
+    """
+
+    label: str
+    total: Total
+    clawed_back: Decimal
+
+
+def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) -> Section:
+    """
+    Return the savings of confirmed terminations with their three numbers, the assumed ones apart, and the method.
+    """
+    columns = {
+        "label": by.replace("_", " "),
+        "terminations": "terminations",
+        "lower": "saved: lower",
+        "expected": "saved: expected",
+        "upper": "saved: upper",
+        "at_least": "at least, chance included",
+        "clawed_back": "taken back",
+        "assumed_terminations": "of these assumed",
+        "assumed": "assumed saving",
+    }
+    rows: list[tuple[Cell, ...]] = []
+    for one in saved:
+        total = one.total
+        rows.append(
+            (
+                one.label,
+                total.measured + total.assumed,
+                total.lower,
+                total.expected,
+                total.upper,
+                total.at_least,
+                one.clawed_back,
+                total.assumed,
+                total.assumed_money,
+            )
+        )
+    return Section(
+        key="savings",
+        title="Savings of confirmed terminations",
+        columns=_columns(columns),
+        rows=tuple(rows),
+        note=(
+            f"Counted over {format_span(horizon_ms)} after each termination at most. Expected is the cost rate x the mean "
+            f"time that like jobs still ran (Kaplan-Meier), where at least {min_ends} of them were seen to end later. "
+            "Lower is the same at the one-sided 95 % limit (Greenwood), upper what the job could have cost at most. At "
+            "least also allows for the chance in how long these very jobs would have run. Taken back is what was submitted "
+            "again within 24 hours. What is assumed for want of like jobs is not in expected."
+        ),
+        charts=(
+            Range(
+                title=f"Lower to upper, with expected, by {columns['label']}.",
+                label="label",
+                low="lower",
+                middle="expected",
+                high="upper",
+            ),
+        ),
+    )
+
+
+def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
+    """
+    Return what policies that only observe would have saved, measured, beside what an estimate would have said.
+    """
+    columns = {
+        "policy": "policy",
+        "currency": "currency",
+        "runs": "would have ended",
+        "running": "still running",
+        "cut_short": "ended by another policy",
+        "potential": "measured to their own end",
+        "so_far": "of those still running",
+        "unpriced": "without a price",
+        "compared": "compared",
+        "measured": "measured of these",
+        "expected": "expected of these",
+    }
+    return Section(
+        key="potential",
+        title="What policies that only observe would have saved",
+        columns=_columns(columns),
+        rows=tuple(tuple(getattr(one, key) for key in columns) for one in policies),
+        note=(
+            "Measured, not estimated: the cost from the deadline to the job's own end. The last two compare the estimator "
+            f"with the truth over {format_span(horizon_ms)}, for the same jobs, those whose deadline is that long ago."
+        ),
+        charts=(Range(title="Measured to their own end, by policy.", label="policy", high="potential"),),
+    )
+
+
+def harm(policies: Sequence[Hindsight]) -> Section:
+    """
+    Return whom policies would have hurt: jobs that completed by themselves soon after the deadline.
+    """
+    columns = {"policy": "policy", "currency": "currency", "runs": "would have ended"}
+    spans = [format_span(one.within_ms) for one in policies[0].harm] if policies else []
+    for span in spans:
+        columns |= {f"completed_{span}": f"completed within {span}", f"spent_{span}": f"spent in these by then, {span}"}
+    rows: list[tuple[Cell, ...]] = []
+    for one in policies:
+        hurt: list[Cell] = []
+        for each in one.harm:
+            # A sum that lacks some of the jobs would look like the whole of it.
+            hurt += [each.completed, None if each.unpriced else each.spent]
+        rows.append((one.policy, one.currency, one.runs, *hurt))
+    return Section(
+        key="harm",
+        title="Whom they would have hurt",
+        columns=_columns(columns),
+        rows=tuple(rows),
+        note=(
+            "Jobs that completed by themselves soon after the policy would have ended them, and what they "
+            "had cost by that moment: the work that would have been lost but for a checkpoint."
+        ),
+    )
+
+
+def _columns(titles: dict[str, str]) -> tuple[Column, ...]:
+    return tuple(Column(key=key, title=title) for key, title in titles.items())
