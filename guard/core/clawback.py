@@ -2,6 +2,7 @@
 What re-submissions take back of the savings: work that was ended and is submitted again costs its money all the same.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -80,16 +81,16 @@ def clawbacks(terminations: Sequence[Terminated], submitted: Iterable[Submitted]
         if one.user and one.stem:
             by_work.setdefault((one.user, one.stem, one.currency), []).append(one)
     for ended in by_work.values():
-        ended.sort(key=lambda one: (one.at_ms, one.number), reverse=True)
+        ended.sort(key=_when)
     left = {one.number: Fraction(one.saving) for one in terminations}
     taken = []
     for run in sorted(submitted, key=lambda one: (one.created_ms, one.key, one.run)):
         if not run.user or not run.stem:
             continue
         cost = None if run.cost is None else Fraction(run.cost)
-        for one in by_work.get((run.user, run.stem, run.currency), ()):
+        for one in _followed(by_work.get((run.user, run.stem, run.currency), []), run):
             amount = left[one.number] if cost is None else min(cost, left[one.number])
-            if _follows(run, one) and amount > 0:
+            if amount > 0:
                 left[one.number] -= amount
                 cost = None if cost is None else cost - amount
                 taken.append(
@@ -105,6 +106,14 @@ def clawbacks(terminations: Sequence[Terminated], submitted: Iterable[Submitted]
     return taken
 
 
-def _follows(run: Submitted, ended: Terminated) -> bool:
-    later = (run.key, run.run) != (ended.key, ended.run)
-    return later and ended.at_ms <= run.created_ms <= ended.at_ms + WINDOW_MS
+def _when(ended: Terminated) -> tuple[int, int]:
+    return ended.at_ms, ended.number
+
+
+def _followed(ended: list[Terminated], run: Submitted) -> list[Terminated]:
+    """
+    Return the terminations in whose window a run was submitted, the last one first.
+    """
+    first = bisect_left(ended, run.created_ms - WINDOW_MS, key=lambda one: one.at_ms)
+    last = bisect_right(ended, run.created_ms, key=lambda one: one.at_ms)
+    return [one for one in reversed(ended[first:last]) if (one.key, one.run) != (run.key, run.run)]

@@ -32,7 +32,7 @@ class End(enum.Enum):
     """It still runs, or was lost from view: it lasted at least so long."""
 
 
-class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+class Likeness(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     What makes runs alike; None is unknown and like nothing.
 

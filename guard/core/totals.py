@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from guard.core.estimate import Estimate
-from guard.core.savings import exact
+from guard.core.savings import PLACES, exact
 from guard.core.spans import HOUR_MS
 from guard.core.survival import QUANTILE
 
@@ -51,8 +51,7 @@ def totals(estimates: Iterable[Estimate]) -> dict[str, Total]:
 
 
 def _total(currency: str, estimates: list[Estimate]) -> Total:
-    expected = assumed_money = lower = upper = at_stake = Fraction(0)
-    chance = 0.0
+    expected = assumed_money = lower = upper = at_stake = chance = Fraction(0)
     measured = 0
     for one in estimates:
         figures, per_hour = one.figures, Fraction(one.inputs.per_hour)
@@ -62,10 +61,10 @@ def _total(currency: str, estimates: list[Estimate]) -> Total:
             measured += 1
             expected += Fraction(figures.expected)
             at_stake += Fraction(figures.expected) - Fraction(figures.lower)
-            chance += float(per_hour * figures.spread_ms / HOUR_MS) ** 2
+            chance += (per_hour * figures.spread_ms / HOUR_MS) ** 2
         if figures.assumed is not None:
             assumed_money += Fraction(figures.assumed)
-    allowance = math.hypot(float(at_stake), QUANTILE * math.sqrt(chance))
+    allowance = _root(at_stake**2 + Fraction(QUANTILE) ** 2 * chance)
     return Total(
         currency=currency,
         measured=measured,
@@ -74,5 +73,13 @@ def _total(currency: str, estimates: list[Estimate]) -> Total:
         assumed_money=exact(assumed_money),
         lower=exact(lower),
         upper=exact(upper),
-        at_least=exact(max(Fraction(0), expected - Fraction(allowance))),
+        at_least=exact(max(Fraction(0), expected - allowance)),
     )
+
+
+def _root(square: Fraction) -> Fraction:
+    """
+    Return the square root, rounded up at the place to which money is kept.
+    """
+    unit = 10**PLACES
+    return Fraction(math.isqrt(math.ceil(square * unit**2) - 1) + 1 if square else 0, unit)

@@ -68,7 +68,7 @@ def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) 
         ),
         charts=(
             Range(
-                title=f"Lower to upper, with expected, by {columns['label']}.",
+                title=f"From lower to upper, by {columns['label']}; the mark and the figure are expected.",
                 label="label",
                 low="lower",
                 middle="expected",

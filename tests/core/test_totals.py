@@ -4,6 +4,7 @@ The savings of many terminations together.
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from past_runs import STOPPED, lasting
@@ -40,6 +41,14 @@ def test_chance_is_allowed_for():
         chance = QUANTILE * math.sqrt(number) * 10 * MEASURED.figures.spread_ms / HOUR_MS
         assert float(found.at_least) == pytest.approx(max(0, number * 300 - math.hypot(history, chance)), abs=1e-6)
         assert found.at_least <= found.lower
+
+
+def test_chance_of_any_size_is_reckoned():
+    """
+    Money beyond every float is garbage from the wire, and does not hide the rest.
+    """
+    found = totals([estimate(replace(STOPPED, per_hour=Fraction(10**400)), Ladder(lasting(36, 48, 60, 72)), METHOD)])["CNY"]
+    assert 0 <= found.at_least < found.lower
 
 
 def test_currencies_stand_apart():
