@@ -46,8 +46,8 @@ def run(*, quick: bool) -> Result:
         f"{HISTORY:,} jobs in 90 days of watching (left-truncated and censored), then {LATER:,} under a policy that ends "
         f"them after 24 h, horizon 72 h; {SEEDS} seeds for each of {len(FAMILIES)} distributions, plot in savings.svg. The "
         "truth is what the very runs that were ended would have cost. With one kind of jobs all estimates stand on one "
-        "curve and all their errors are one. There the sum of the lower limits, which are limits of a mean, leaves no room "
-        "for the chance of the runs themselves; at_least does."
+        "curve and all their errors are one: the hardest case for a sum of lower limits, which are limits of a mean. "
+        "at_least allows for the chance of the runs themselves, too."
     )
     return result
 
