@@ -4,10 +4,18 @@ VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 CORES  ?= 2
 
-.PHONY: demo test lint lock fuzz bench soak
+.PHONY: demo stack dashboards test test-deploy lint lock fuzz bench soak
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
+
+# Simulator, armed guard and Prometheus on loopback until Ctrl-C, for a first look.
+stack: $(VENV)/.runtime debian
+	$(RUN) -m stack
+
+# Writes the Grafana dashboards anew from their code.
+dashboards: $(VENV)/.dev
+	$(RUN) -m dashboards
 
 test: $(VENV)/.dev debian
 	$(MAKE) lint

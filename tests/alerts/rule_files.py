@@ -17,10 +17,11 @@ _PARTS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "g
 
 def _exposed() -> dict[str, frozenset[str]]:
     found = {}
-    collectors = Metrics(version="x").registry._collector_to_names
-    for collector, names in collectors.items():
-        for name in names:
-            found[name] = frozenset(collector._labelnames)
+    # The library has no public word for the labels of a metric that has no series yet.
+    for collector in Metrics(version="x").registry._collector_to_names:
+        for metric in collector.describe():
+            for part in _PARTS[metric.type]:
+                found[metric.name + part] = frozenset(collector._labelnames)
     return found
 
 
