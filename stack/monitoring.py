@@ -57,7 +57,10 @@ class Prometheus:
             "rule_files": [str(path) for path in rules],
             "scrape_configs": [{"job_name": "cost-guard", "static_configs": [{"targets": list(guards)}]}],
         }
+        more = []
         if alertmanager:
+            # What fired before the Alertmanager was discovered is sent again soon, instead of after a minute.
+            more = ["--rules.alert.resend-delay=2s"]
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "prometheus.yml"
@@ -67,6 +70,7 @@ class Prometheus:
             f"--config.file={path}",
             f"--storage.tsdb.path={self.folder / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
+            *more,
         ]
         with process(command, self.folder / "prometheus.log") as one:
             yield one

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2e_stand import Daemon, Simulated, Site, daemon, needed
+from e2e_stand import Daemon, Simulated, Site, daemon, needed, until
 from rule_files import RULES
 
 from guard.simulator import FLAVORS
@@ -83,18 +83,27 @@ def monitored(
                 guards=[scraped], rules=rules, scrape="1s", evaluate="1s", alertmanager=alertmanager
             )
             with running:
+                until(lambda: prometheus.query("costguard_build_info"), "Prometheus has scraped the guard")
+                break_the_policy(service)
                 yield Monitored(service, site, guard, prometheus)
 
 
 def stage(service: Simulated) -> None:
     """
-    Put the jobs on the stage.
+    Put the jobs on the stage that are there from the beginning.
     """
     service.runs("overdue", hours=30, user="ann")
-    due_in(service, 8, "due-soon", name=HOSTILE, user=HOSTILE)
-    due_in(service, 10, "due-later", node_count=8)
-    due_in(service, 9, "refused")
     service.runs("agreed", hours=40, annotations={"keep": "yes"})
     service.runs("observed", hours=13, flavor=ASCEND, node_count=2)
     service.runs("unpriced", hours=1, flavor=FLAVORS["modelarts.vm.pnt1.large.eco"], node_count=1)
     service.runs("clockless", hours=90, quirk="null-status")
+
+
+def break_the_policy(service: Simulated) -> None:
+    """
+    Add jobs that are over the limit in some seconds, so that whoever scrapes sees it happen; and one that has just begun.
+    """
+    due_in(service, 5, "due-soon", name=HOSTILE, user=HOSTILE)
+    due_in(service, 6, "refused")
+    due_in(service, 7, "due-later", node_count=8)
+    service.runs("newcomer", hours=0)

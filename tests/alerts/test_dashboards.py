@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from e2e_stand import settles, until
+from e2e_stand import settles
 from monitored import HOSTILE, monitored
 from rule_files import METRICS, named_labels, named_metrics
 
@@ -142,8 +142,6 @@ def test_panels_show_what_the_ledger_holds(tmp_path):
     """
     refusing = Fault(operation="terminate", kind="status", status=403, code="ModelArts.0213", job_id="refused")
     with monitored(tmp_path, faults=(refusing,)) as parts:
-        until(lambda: parts.prometheus.query("costguard_build_info"), "Prometheus has scraped the guard")
-        parts.service.runs("newcomer", hours=0)
         wanted = {"overdue": "confirmed", "due-soon": "confirmed", "due-later": "confirmed"}
         settles(parts.site.outcomes, {**wanted, "refused": "refused"})
         expected = asyncio.run(held_by(parts.site.ledger))
