@@ -22,6 +22,11 @@ test: $(VENV)/.dev debian
 	$(RUN) -m pytest -n $(CORES) --cov --cov-fail-under=100 tests/core
 	$(RUN) -m pytest -n $(CORES) --ignore tests/core
 
+# What needs Alertmanager, npm or a minute: alerts up to a webhook, and the dashboards in Grafana's own types.
+test-deploy: $(VENV)/.dev
+	@./.ci/debian deploy || echo "Prometheus or Alertmanager is not installed and could not be: their tests will be skipped"
+	$(RUN) -m pytest -m stack tests/deploy
+
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .

@@ -95,6 +95,9 @@ class Board:
         Return the dashboard as it is committed.
         """
         built = self._dashboard.build()
+        for variable in built.templating.list_val:
+            # The library gives every variable what only an interval has, and Grafana's own types refuse that.
+            variable.auto = variable.auto_min = variable.auto_count = None
         built.annotations = parts.AnnotationContainer(list_val=[TERMINATIONS, RELOADS])
         return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import yaml
 
-from guard.demo import PRICES
 from guard.simulate import ACCESS_KEY, SECRET_KEY
 from guard.simulator import FLAVORS, CallLog, Knobs, SimJob, World, create_app, populate, serve
 from guard.simulator.world import DEFAULT_PROJECT
@@ -56,7 +55,7 @@ async def main() -> int:
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="guard-stack-"))
     world = World(Knobs(verify_signatures=True, access_keys={ACCESS_KEY: SECRET_KEY}, terminate_seconds=4), time.time)
     populate(world, 30, seed=7)
-    add(world, 0, running_for_s=75)
+    add(world, 0, running_for_s=80)
     try:
         with contextlib.ExitStack() as parts:
             async with await serve(create_app(world, CallLog())) as service:
@@ -133,15 +132,13 @@ async def add_forever(world: World) -> None:
 
 def write_settings(folder: Path, url: str, port: int) -> Path:
     """
-    Write the settings of the guard, and the price book beside them.
+    Write the settings of the guard.
     """
-    prices = folder / "prices.yaml"
-    prices.write_text(PRICES, encoding="utf-8")
     settings = {
         "targets": [{"name": "simulated", "region": "cn-north-4", "project_id": DEFAULT_PROJECT, "endpoint": url}],
         "armed": True,
         "policies": str(ROOT / "stack" / "policies"),
-        "prices": str(prices),
+        "prices": str(ROOT / "stack" / "prices.yaml"),
         "ledger": f"sqlite:///{folder / 'guard.db'}",
         "listen": f"127.0.0.1:{port}",
         "scan_interval": "5s",
@@ -174,7 +171,7 @@ def greet(service: str, port: int, prometheus: str, folder: Path) -> None:
         f"its ledger        GUARD_CONFIG={folder / 'guard.yaml'} {sys.executable} -m guard ledger list\n"
         f"its policies      {ROOT / 'stack' / 'policies' / 'stack.yaml'} (change them while it runs)\n"
         f"ModelArts         {service}/_simulator/log (simulated)\n"
-        "\nA job is over its limit in about 15 seconds. Ctrl-C ends everything."
+        "\nA job is over its limit in about 10 seconds. Ctrl-C ends everything."
     )
 
 
