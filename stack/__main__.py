@@ -42,7 +42,8 @@ def say(text: str) -> None:
     """
     Tell the person at the terminal.
     """
-    print(text, flush=True)  # noqa: T201 - this is a program for a terminal
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)  # noqa: T201 - this is a program for a terminal
 
 
 async def main() -> int:
