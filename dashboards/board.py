@@ -95,7 +95,7 @@ class Board:
         Return the dashboard as it is committed.
         """
         built = self._dashboard.build()
-        for variable in built.templating.list_val:
+        for variable in built.templating.list_val or ():
             # The library gives every variable what only an interval has, and Grafana's own types refuse that.
             variable.auto = variable.auto_min = variable.auto_count = None
         built.annotations = parts.AnnotationContainer(list_val=[TERMINATIONS, RELOADS])

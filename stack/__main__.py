@@ -28,7 +28,7 @@ from stack.monitoring import RULES, Prometheus, free_port, process
 ROOT = Path(__file__).resolve().parents[1]
 NEW_JOB_S = 15.0
 FIRST = 'sum(costguard_terminations_total{outcome="confirmed"})'
-KINDS = (
+KINDS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
     ("sweep", "modelarts.vm.p100.large.eco", 4, {}),
     ("ablation", "modelarts.vm.p100.large.eco", 2, {}),
     ("pretraining", "modelarts.bm.snt9.xlarge.8", 2, {}),
