@@ -12,6 +12,7 @@ from guard.daemon.metrics import Metrics
 ROOT = Path(__file__).resolve().parents[2]
 RULES = [ROOT / "helm/cost-guard/rules/alerts.yaml", ROOT / "helm/cost-guard/rules/records.yaml"]
 ALERTS = [rule for group in yaml.safe_load(RULES[0].read_text())["groups"] for rule in group["rules"]]
+RECORDS = [rule for group in yaml.safe_load(RULES[1].read_text())["groups"] for rule in group["rules"]]
 _PARTS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
 
 
@@ -31,11 +32,18 @@ METRICS: dict[str, frozenset[str]] = _exposed()
 
 def named_metrics(text: str) -> set[str]:
     """
-    Return the guard's series that a text names; the part between the colons of a recorded name is one of them.
+    Return the guard's series that a text names.
     """
-    return {
-        name for name in re.findall(r"\bcostguard_[a-z0-9_]+", text) if name not in {"costguard_match", "costguard_unknown"}
-    }
+    return set(re.findall(r"\bcostguard_[a-z0-9_]+", text))
+
+
+def spelt_out(expression: str) -> str:
+    """
+    Return an expression with each recorded series as what it is recorded from.
+    """
+    for rule in RECORDS:
+        expression = expression.replace(rule["record"], f"({rule['expr']})")
+    return expression
 
 
 def named_labels(expression: str) -> set[str]:
