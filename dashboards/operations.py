@@ -4,7 +4,7 @@ Operations, for those who run it: does it see everything, is it on time, does th
 
 from dashboards.board import Board
 from dashboards.panels import NONE_IS_WELL, WELL, Look, bars, grid, heat, lines, number
-from dashboards.queries import BOTH, GUARD, POLICY, TARGET, once, quantile, total
+from dashboards.queries import BOTH, GUARD, POLICY, TARGET, once, quantile, some, total
 
 LATENESS = f"costguard_termination_lateness_seconds{{{TARGET}}}"
 SECONDS = Look(unit="s", lowest=0)
@@ -34,13 +34,13 @@ def _state(board: Board) -> None:
     looked = once(f"costguard_last_look_timestamp_seconds{{{TARGET}}}", "target")
     board.add(
         number(
-            "Oldest complete walk",
+            "Last full walk",
             "Since when the longest-neglected target was read completely. A walk begins every walk_interval (20 minutes).",
             f"time() - min({walked})",
             Look(unit="s", steps=((None, "green"), (2400, "orange"), (3600, "red")), decimals=0),
         ),
         number(
-            "Oldest look for new jobs",
+            "Last look",
             "Since when new jobs were looked for in the longest-neglected target; every scan_interval (12 s), but not during a walk.",
             f"time() - min({looked})",
             Look(unit="s", steps=((None, "green"), (120, "orange"), (1800, "red")), decimals=0),
@@ -75,7 +75,7 @@ def _state(board: Board) -> None:
             Look(steps=NONE_IS_WELL),
         ),
         number(
-            "Largest clock offset",
+            "Clock offset",
             "The service's clock against this machine's. Above 2 minutes nothing is terminated.",
             f"max(abs(costguard_clock_offset_seconds{{{TARGET}}}))",
             Look(unit="s", steps=((None, "green"), (60, "orange"), (120, "red")), decimals=1),
@@ -112,14 +112,18 @@ def _terminations(board: Board) -> None:
         lines(
             "Outcomes",
             "Closed intents by outcome, since the ledger began. refused, failed and unconfirmed want a look.",
-            {"{{outcome}}": total(f"costguard_terminations_total{{{BOTH}}}", "target", "policy", "outcome", by="outcome")},
+            {
+                "{{outcome}}": some(
+                    total(f"costguard_terminations_total{{{BOTH}}}", "target", "policy", "outcome", by="outcome")
+                )
+            },
             COUNT,
             steps=True,
         ),
         lines(
             "Held back, by reason",
-            "Jobs that break an enforced policy and are not terminated now.",
-            {"{{reason}}": total(f"costguard_held_back_jobs{{{POLICY}}}", "policy", "reason", by="reason")},
+            "Jobs that break an enforced policy and are not terminated now. Empty while nothing is held back.",
+            {"{{reason}}": some(total(f"costguard_held_back_jobs{{{POLICY}}}", "policy", "reason", by="reason"))},
             COUNT,
             steps=True,
             stacked=True,
@@ -234,7 +238,7 @@ def _service(board: Board) -> None:
             Look(unit="reqps", lowest=0),
         ),
         lines(
-            "Clock offset",
+            "Clock offset over time",
             "Service time minus the time of this machine. Beyond 2 minutes in either direction nothing is terminated.",
             {"{{target}}": once(f"costguard_clock_offset_seconds{{{TARGET}}}", "target")},
             Look(unit="s"),

@@ -4,9 +4,10 @@ Policies, for those who write them: what one policy would do, what it did, what 
 
 from dashboards.board import Board
 from dashboards.panels import NONE_IS_WELL, Look, bars, grid, lines, number
-from dashboards.queries import BOTH, POLICY, once, total
+from dashboards.queries import BOTH, POLICY, once, some, total
 
 COUNT = Look(lowest=0)
+NOTHING = Look(empty="none yet")
 POTENTIAL = f"costguard_potential_terminations_total{{{POLICY}}}"
 CONFIRMED = f'costguard_terminations_total{{{BOTH},outcome="confirmed"}}'
 HARM = f'costguard_terminations_total{{{BOTH},outcome=~"refused|failed|unconfirmed"}}'
@@ -109,18 +110,22 @@ def policies() -> Board:
             "Jobs that were spared only because the policy observes or the process is disarmed: these would have been terminated, "
             "since the ledger began.",
             {
-                "{{policy}} ({{reason}})": total(
-                    f'costguard_potential_terminations_total{{{POLICY},reason=~"observe|disarmed"}}',
-                    "policy",
-                    "reason",
-                    by="policy, reason",
+                "{{policy}}": some(
+                    total(
+                        f'costguard_potential_terminations_total{{{POLICY},reason=~"observe|disarmed"}}',
+                        "policy",
+                        "reason",
+                        by="policy",
+                    )
                 )
             },
+            NOTHING,
         ),
         bars(
             "Why there was no termination",
             "Matches that led to no call by reason, each job and run once, since the ledger began.",
-            {"{{reason}}": total(POTENTIAL, "policy", "reason", by="reason")},
+            {"{{reason}}": some(total(POTENTIAL, "policy", "reason", by="reason"))},
+            NOTHING,
         ),
     )
     board.section("How it went")
@@ -128,12 +133,17 @@ def policies() -> Board:
         bars(
             "Outcomes",
             "Closed intents by outcome, since the ledger began. no_longer_matches and finished_by_itself are the second look at work.",
-            {"{{outcome}}": total(f"costguard_terminations_total{{{BOTH}}}", "target", "policy", "outcome", by="outcome")},
+            {
+                "{{outcome}}": some(
+                    total(f"costguard_terminations_total{{{BOTH}}}", "target", "policy", "outcome", by="outcome")
+                )
+            },
+            NOTHING,
         ),
         lines(
             "Held back now, by reason",
-            "Jobs that break the policy, which is enforced, and wait.",
-            {"{{reason}}": total(f"costguard_held_back_jobs{{{POLICY}}}", "policy", "reason", by="reason")},
+            "Jobs that break the policy, which is enforced, and wait. Empty while nothing is held back.",
+            {"{{reason}}": some(total(f"costguard_held_back_jobs{{{POLICY}}}", "policy", "reason", by="reason"))},
             COUNT,
             steps=True,
             stacked=True,

@@ -25,6 +25,13 @@ def total(series: str, *labels: str, by: str = "") -> str:
     return f"sum{f' by ({by})' if by else ''} ({once(series, *labels)})"
 
 
+def some(query: str) -> str:
+    """
+    Return only the series above 0, where most of many would be 0 and hide the rest.
+    """
+    return f"{query} > 0"
+
+
 def quantile(share: float, histogram: str, *, by: str = "", over: str = "$__rate_interval") -> str:
     """
     Return a quantile of a histogram (name and matchers without ``_bucket``) over a span; absent where nothing was observed.
