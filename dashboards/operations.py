@@ -143,11 +143,9 @@ def _reading(board: Board) -> None:
     walk = f"costguard_scan_duration_seconds{{{TARGET}}}"
     board.add(
         lines(
-            "Walks, by outcome",
-            "Readings of all jobs of a target, per hour. incomplete: something could not be read. failed: nothing could.",
-            {
-                "{{target}} {{outcome}}": f"sum by (target, outcome) (rate(costguard_scans_total{{{TARGET}}}[$__rate_interval])) * 3600"
-            },
+            "Walks within the last hour",
+            "Readings of all jobs of a target. incomplete: something could not be read. failed: nothing could.",
+            {"{{target}} {{outcome}}": f"sum by (target, outcome) (increase(costguard_scans_total{{{TARGET}}}[1h]))"},
             COUNT,
         ),
         lines(

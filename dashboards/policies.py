@@ -99,8 +99,8 @@ def policies() -> Board:
             "Potential against enforced",
             "Terminations that were confirmed, beside matches that led to no call: observed, disarmed, exempt, held back.",
             {
-                "enforced {{policy}}": total(CONFIRMED, "target", "policy", by="policy"),
-                "potential {{policy}}": total(POTENTIAL, "policy", "reason", by="policy"),
+                "enforced {{policy}}": some(total(CONFIRMED, "target", "policy", by="policy")),
+                "potential {{policy}}": some(total(POTENTIAL, "policy", "reason", by="policy")),
             },
             COUNT,
             steps=True,
