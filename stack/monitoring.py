@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+# No proxy of the environment stands between two processes of one machine.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 RULES = Path(__file__).resolve().parents[1] / "helm/cost-guard/rules"
 
 
@@ -81,7 +83,7 @@ class Prometheus:
         """
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - an address of our own on loopback
+            with DIRECT.open(url, timeout=10) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:

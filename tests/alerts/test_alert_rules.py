@@ -117,10 +117,11 @@ def test_every_alert_tells_what_a_person_needs(alert):
 
 def test_no_runbook_is_left_over():
     """
-    Every page belongs to an alert, and every link between pages leads somewhere.
+    Every page belongs to an alert, every link between pages leads somewhere, and the README knows how many there are.
     """
     pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {alert["alert"] for alert in ALERTS}
+    assert f"Each of the {len(pages)} alerts" in (ROOT / "README.md").read_text()
     for path in RUNBOOKS.glob("*.md"):
         for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
             assert (RUNBOOKS / link).is_file(), f"{path.name}: {link}"
