@@ -14,6 +14,7 @@ from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
+from guard.daemon.access import Access, AccessFiles
 from guard.daemon.fleetmetrics import Told
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
@@ -41,6 +42,10 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
     Run the daemon until it is told to stop, or until *beside* (given the guard and the port of its endpoints) ends.
     """
     async with wired(settings, outside) as guard:
+        files = AccessFiles(
+            certificate=settings.listen_certificate, key=settings.listen_key, tokens=settings.listen_token_file
+        )
+        access = Access(files)
         sock = bind(settings.listen)
         await guard.lease.acquire()
         service = Service(
@@ -51,8 +56,8 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
             keep_ended_ms=settings.keep_ended,
         )
-        app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes)
-        async with serving(app, sock) as port:
+        app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes, access=access)
+        async with serving(app, sock, access) as port:
             log.info("guard.started", **_announced(settings), port=port)
             if settings.armed and settings.limits == "none":
                 log.warning("limits.removed", note="limits: none; nothing bounds how many jobs a wrong policy ends")

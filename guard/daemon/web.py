@@ -1,43 +1,85 @@
 """
 The endpoints: metrics for Prometheus, liveness and readiness for whoever restarts the process.
+
+No endpoint changes anything. One that did could be reached only with a token: whatever asks for more than to read is refused
+before it is looked at, and a listener without tokens refuses all of it.
 """
 
 from collections.abc import Callable, Sequence
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from guard.daemon.access import Access, AccessFiles
 from guard.daemon.metrics import Metrics
 
 Check = Callable[[], list[str]]
 
+# What a kubelet asks; it holds no token, so without one they tell yes or no and nothing else.
+PUBLIC = ("/livez", "/readyz")
+READING = ("GET", "HEAD")
 
-def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list) -> Starlette:
+
+def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list, access: Access | None = None) -> Starlette:
     """
     Return the application; *alive* and *ready* return the sentences that speak against it, none if all is well.
 
-    *notes* are told beside the readiness.
+    *notes* are told beside the readiness. *access* says who may ask; without it everybody may read, and nobody change.
     """
+    access = access or Access(AccessFiles())
 
     async def show_metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(metrics.registry), headers={"content-type": content_type})
 
     async def livez(request: Request) -> Response:
-        return _answer(alive())
+        return _answer(request, access, alive())
 
     async def readyz(request: Request) -> Response:
-        return _answer(ready(), notes())
+        return _answer(request, access, ready(), notes())
 
     return Starlette(
         routes=[Route("/metrics", show_metrics), Route("/livez", livez), Route("/readyz", readyz)],
+        middleware=[Middleware(_Door, access=access)],
     )
 
 
-def _answer(objections: list[str], notes: Sequence[str] = ()) -> Response:
+class _Door:
+    """
+    Refuses what a request may not ask, before any endpoint sees it.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        given = _authorization(request)
+        if request.method not in READING:
+            allowed = self._access.may_change(given)
+        else:
+            allowed = request.url.path in PUBLIC or self._access.may_read(given)
+        if allowed:
+            return None
+        text = "a bearer token is needed: Authorization: Bearer ...\n"
+        return PlainTextResponse(text, status_code=401, headers={"www-authenticate": "Bearer"})
+
+
+def _answer(request: Request, access: Access, objections: list[str], notes: Sequence[str] = ()) -> Response:
+    said = [*objections, *notes] if access.may_read(_authorization(request)) else []
     if objections:
-        return PlainTextResponse("\n".join([*objections, *notes]) + "\n", status_code=503)
-    return PlainTextResponse("\n".join(["ok", *notes]) + "\n")
+        return PlainTextResponse("\n".join(said or ["not well"]) + "\n", status_code=503)
+    return PlainTextResponse("\n".join(["ok", *said]) + "\n")
+
+
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")
