@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -23,7 +22,8 @@ from guard.core.limits import Limits
 from guard.core.schema import span_schema
 from guard.core.spans import parse_span
 from guard.errors import BadInput
-from guard.wrongsettings import Origin, Place, not_json, sentences
+from guard.settingsfile import read_file
+from guard.wrongsettings import NO_SETTINGS, Origin, not_json, sentences
 
 
 def _span(value: object) -> object:
@@ -111,6 +111,12 @@ class Settings(BaseSettings):
     """The URL of the ledger."""
     listen: str = "127.0.0.1:9108"
     """Where /metrics, /livez and /readyz are served."""
+    listen_certificate: Path | None = None
+    """The certificate of the listener (PEM, the chain behind it), taken anew when it changes. Without it: plain HTTP."""
+    listen_key: Path | None = None
+    """The key of that certificate (PEM, without a password)."""
+    listen_token_file: Path | None = None
+    """A file of bearer tokens, one a line; /metrics, and the details of /readyz, are shown to their holders only."""
     scan_interval: SpanMs = 12_000
     """How often every target is looked at for new jobs, with one or two calls. Deadlines do not depend on it."""
     walk_interval: SpanMs = 1_200_000
@@ -231,7 +237,9 @@ def load_settings(path: Path | None) -> Settings:
     Read the settings file, if there is one, and the environment; raises ``BadInput`` that names file, line and key.
     """
     path = path or (Path(os.environ["GUARD_CONFIG"]) if os.environ.get("GUARD_CONFIG") else None)
-    values, lines = _read(path) if path is not None else ({}, {})
+    values, lines = read_file(path) if path is not None else ({}, {})
+    if path is None and not any(name.upper().startswith("GUARD_") for name in os.environ):
+        raise BadInput(NO_SETTINGS)
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -251,41 +259,3 @@ def settings_or_none(path: Path | None) -> Settings | None:
     if path is None and not os.environ.get("GUARD_CONFIG") and not os.environ.get("GUARD_TARGETS"):
         return None
     return load_settings(path)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{path}: the settings file cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: the settings file is not UTF-8 (byte {error.start})") from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise BadInput(f"{path}:{line}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: not YAML: {str(error)[:200]}") from error
-    if values is None or node is None:
-        return {}, {}
-    if not isinstance(values, dict) or any(not isinstance(key, str) for key in values):
-        raise BadInput(f"{path}:1: expected a mapping of settings")
-    lines: dict[Place, int] = {}
-    _lines_of(path, node, (), lines)
-    return values, lines
-
-
-def _lines_of(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here, line = (*place, key.value), key.start_mark.line + 1
-            if here in lines:
-                raise BadInput(f"{path}:{line}: {key.value}: stands here a second time, after line {lines[here]}")
-            lines[here] = line
-            _lines_of(path, value, here, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _lines_of(path, value, (*place, index), lines)

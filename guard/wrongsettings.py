@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "GUARD_"
+NO_SETTINGS = (
+    "no settings: name a YAML file with --config or GUARD_CONFIG; it needs at least targets: [{name, region, project_id}]. "
+    "Credentials come from the environment (HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK) or from where the README says. "
+    "To see the guard work without an account: guard demo"
+)
 Place = tuple[object, ...]
 
 # The names that the validation gives to the members of a union; they are no part of a setting's name.

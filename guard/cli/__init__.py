@@ -4,6 +4,8 @@ The command line: arguments in, exit codes out. What a command does is in ``comm
 Exit codes: 0 ended as asked, 1 bad input, 2 usage, 3 no target could be read, 4 the ledger cannot be used.
 """
 
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -31,6 +33,9 @@ def main() -> None:
     """
     Run the command line.
     """
+    if os.getpid() == 1:
+        # The kernel keeps a signal without a handler from the first process of a container: it would be deaf to a stop.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

@@ -161,6 +161,13 @@ def test_bad_settings_files(cli, lab, command, text, words):
     told(cli(command, "--config", str(lab.config), *more), 1, f"{lab.config}:", words)
 
 
+def test_no_settings_at_all(cli):
+    """
+    Who starts it with nothing is told what is missing, and how to see it work without an account.
+    """
+    told(cli("run"), 1, "no settings: name a YAML file", "HUAWEICLOUD_SDK_AK", "without an account: guard demo")
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -176,6 +183,8 @@ def test_bad_settings_files(cli, lab, command, text, words):
         pytest.param({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE: '/nowhere.pem' is no file of PEM", id="no-bundle"),
         pytest.param({"SSL_CERT_FILE": __file__}, "is no file of PEM certificates", id="bundle"),
         pytest.param({"GUARD_LISTEN": "here"}, "listen: expected host:port", id="listen"),
+        pytest.param({"GUARD_LISTEN_KEY": "/nowhere.key"}, "listen_certificate and listen_key: expected both", id="half"),
+        pytest.param({"GUARD_LISTEN_TOKEN_FILE": "/nowhere"}, "listen_token_file: /nowhere: cannot be read", id="token"),
         pytest.param({"GUARD_CONFIG": "/nowhere.yaml"}, "/nowhere.yaml: the settings file cannot be read", id="config"),
         pytest.param({"GUARD_PRICES": "/nowhere.yaml"}, "/nowhere.yaml: the price book cannot be read", id="prices"),
     ],
