@@ -4,7 +4,7 @@ VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 CORES  ?= 2
 
-.PHONY: demo stack dashboards test test-deploy lint lock fuzz bench soak
+.PHONY: demo stack dashboards chart test test-deploy lint lock fuzz bench soak
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
@@ -17,14 +17,19 @@ stack: $(VENV)/.runtime debian
 dashboards: $(VENV)/.dev
 	$(RUN) -m dashboards
 
-test: $(VENV)/.dev debian
+# Writes the chart's schema and the table in its README anew, from values.yaml and the settings.
+chart: $(VENV)/.dev
+	PYTHONPATH=. $(RUN) helm/renew.py
+
+test: $(VENV)/.dev .venv-deploy/.installed debian
 	$(MAKE) lint
 	$(RUN) -m pytest -n $(CORES) --cov --cov-fail-under=100 tests/core
 	$(RUN) -m pytest -n $(CORES) --ignore tests/core
 
-# What needs Alertmanager, npm or a minute: alerts up to a webhook, and the dashboards in Grafana's own types.
-test-deploy: $(VENV)/.dev
-	@./.ci/debian deploy || echo "Prometheus or Alertmanager is not installed and could not be: their tests will be skipped"
+# What needs root, Debian's container tools, Alertmanager, npm or minutes: the image, built and run hardened; alerts up to a
+# webhook; the dashboards in Grafana's own types.
+test-deploy: $(VENV)/.dev .venv-deploy/.installed
+	@./.ci/debian deploy || echo "what these tests need from Debian is not installed and could not be: they will be skipped"
 	$(RUN) -m pytest -m stack tests/deploy
 
 lint: $(VENV)/.dev
@@ -66,9 +71,19 @@ $(VENV)/.dev: locks/dev.txt | $(VENV)/bin/python
 	$(RUN) -m pip check
 	touch $@ $(VENV)/.runtime
 
-# Renews both locks from pyproject.toml; they carry hashes and no index address.
+# What judges the chart (Helm's engine, Kubernetes' schemas, checkov) pins too much of its own to stand beside the rest.
+.venv-deploy/.installed: locks/deploy.txt | $(VENV)/.dev
+	$(PYTHON) -m venv --without-pip .venv-deploy
+	$(RUN) -m pip --python .venv-deploy/bin/python install --quiet --no-compile --no-deps --require-hashes -r locks/deploy.txt
+	touch $@
+
+# Renews all locks from pyproject.toml; they carry hashes and no index address.
 lock: $(VENV)/.dev
 	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --upgrade --quiet --output-file locks/runtime.txt
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade --quiet --output-file locks/dev.txt
+	$(VENV)/bin/uv pip compile --group deploy --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file locks/deploy.txt
+	$(VENV)/bin/uv pip compile --group build --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file locks/build.txt

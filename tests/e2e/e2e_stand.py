@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -333,13 +334,22 @@ def settles(read: Callable[[], object], wanted: object, *, within: float = 30.0)
     assert got == wanted
 
 
+def free_port() -> int:
+    """
+    Return a port on the loopback that nobody listens on.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def needed(program: str, environment: Mapping[str, str] = os.environ) -> str:
     """
     Return the path of a program that a test needs; without it the test is skipped, or fails where nothing may be skipped.
     """
     found = shutil.which(program)
     if found is None:
-        reason = f"{program} is not installed (Debian: apt-get install prometheus)"
+        reason = f"{program} is not installed; .ci/debian says from which package it comes"
         pytest.fail(reason) if environment.get("GUARD_TEST_NO_SKIPS") else pytest.skip(reason)
     return found
 

@@ -3,14 +3,13 @@ The exposition before the real consumers: promtool judges the text, and Promethe
 """
 
 import json
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
-from e2e_stand import daemon, needed, until
+from e2e_stand import daemon, free_port, needed, until
 
 from guard import __version__
 
@@ -36,9 +35,7 @@ def test_prometheus_scrapes_a_running_daemon(site, tmp_path):
     The real Prometheus scrapes the daemon and answers a query for its build.
     """
     prometheus = needed("prometheus")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    listen = f"127.0.0.1:{free_port()}"
 
     def answered(query: str) -> list[dict[str, object]]:
         url = f"http://{listen}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
