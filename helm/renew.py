@@ -24,6 +24,8 @@ OWNED = {"policies", "prices", "ledger", "listen", "listen_certificate", "listen
 Shape = dict[str, Any]
 
 NAME = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253}
+# What can be the name of a Service.
+WORD = {"type": "string", "pattern": "^$|^[a-z]([-a-z0-9]*[a-z0-9])?$"}
 KEY = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$", "maxLength": 253}
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 OBJECT = {"type": "object"}
@@ -39,8 +41,8 @@ QUANTITY = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T
 PROMETHEUS_SPAN = {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"}
 AMOUNT = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^$|^[0-9]+%$"}]}
 SHAPES: Mapping[str, Shape] = {
-    "nameOverride": NAME,
-    "fullnameOverride": NAME,
+    "nameOverride": WORD,
+    "fullnameOverride": WORD,
     "namespaceOverride": NAME,
     "image.repository": {"type": "string", "pattern": "^$|^[a-z0-9]+([._/:-]+[a-z0-9]+)*$"},
     "image.tag": {"type": "string", "pattern": "^$|^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"},

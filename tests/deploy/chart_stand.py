@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.places import ROOT
+from tests.deploy.value_sets import RELEASES
 
 TOOLS = ROOT / ".venv-deploy" / "bin"
 VERSIONS = [f"1.{minor}" for minor in range(27, 34)]
@@ -104,7 +105,10 @@ def rendered(chart, sets):
         "chart": str(chart),
         "versions": VERSIONS,
         "foreign": [OPERATOR],
-        "sets": {name: {"values": values, "release": "test", "namespace": "ops"} for name, values in sets.items()},
+        "sets": {
+            name: {"values": values, "release": RELEASES.get(name, "test"), "namespace": "ops"}
+            for name, values in sets.items()
+        },
     }
     words = [tool("python"), Path(__file__).parent / "engine.py"]
     done = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, timeout=240)

@@ -185,6 +185,22 @@ GOOD: dict[str, Values] = {
     "other-user": {"podSecurityContext": {"runAsUser": 1000, "fsGroup": 1000}, "resources": {"limits": {"cpu": "1"}}},
     "node-port": {"service": {"type": "NodePort"}},
     "stopped": {"replicaCount": 0},
+    # Names that YAML would take for numbers.
+    "digits": {
+        "fullnameOverride": "guard",
+        "namespaceOverride": "456",
+        "credentials": {"existingSecret": "789", "as": "file"},
+        "policies": {"existingConfigMap": "1"},
+        "prices": {"existingConfigMap": "2", "key": "3"},
+        "persistence": {"existingClaim": "0x1", "size": "1"},
+        "listener": {"tls": {"existingSecret": "4"}, "token": {"existingSecret": "5", "key": "6"}},
+        "serviceAccount": {"create": False, "name": "1e3"},
+        "serviceMonitor": {"enabled": True, "namespace": "456"},
+        "priorityClassName": "7",
+        "runtimeClassName": "8",
+        "tmpSizeLimit": "1000000",
+        "image": {"tag": "2024"},
+    },
     "above": {"global": {"imageRegistry": "ignored"}},
 }
 BAD: dict[str, tuple[Values, str]] = {
@@ -246,6 +262,8 @@ BAD: dict[str, tuple[Values, str]] = {
         {"extraVolumes": [{"name": "state", "emptyDir": {}}]},
         "extraVolumes: state is the name of a volume of the chart",
     ),
+    "name-of-digits": ({"fullnameOverride": "123"}, "at '/fullnameOverride': '123' does not match pattern"),
+    "release-of-digits": ({}, "fullnameOverride: 123-cost-guard cannot be the name of a Service"),
     "system-namespace": ({"namespaceOverride": "kube-system"}, "does not belong into kube-system"),
     "unknown-value": ({"replicas": 1}, "additional properties 'replicas' not allowed"),
     "unknown-setting": ({"config": {"armd": True}}, "at '/config': additional properties 'armd' not allowed"),
@@ -283,3 +301,5 @@ BAD: dict[str, tuple[Values, str]] = {
     ),
     "many-as-text": ({"replicaCount": "1"}, "at '/replicaCount': got string, want integer"),
 }
+# Names of releases other than "test", by the set.
+RELEASES = {"digits": "123", "bad release-of-digits": "123"}

@@ -26,8 +26,8 @@
 
 {{/* What selects the pods of the daemon: never a version, and never what a person may change later. */}}
 {{- define "cost-guard.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "cost-guard.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "cost-guard.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: daemon
 {{- end -}}
 
@@ -45,8 +45,8 @@ app.kubernetes.io/part-of: cost-guard
 {{- if .component -}}{{- $_ := set $own "app.kubernetes.io/component" .component -}}{{- end -}}
 {{- $labels := mergeOverwrite (dict) (default dict .root.Values.commonLabels) (default dict .labels) (fromYaml (include "cost-guard.commonLabels" .root)) $own -}}
 {{- $annotations := mergeOverwrite (dict) (default dict .root.Values.commonAnnotations) (default dict .annotations) -}}
-name: {{ .name }}
-namespace: {{ default (include "cost-guard.namespace" .root) .namespace }}
+name: {{ .name | quote }}
+namespace: {{ default (include "cost-guard.namespace" .root) .namespace | quote }}
 labels:
   {{- toYaml $labels | nindent 2 }}
 {{- with $annotations }}
@@ -123,8 +123,8 @@ failureThreshold: {{ .probe.failureThreshold }}
 - port: {{ .port }}
   path: /metrics
   scheme: {{ include "cost-guard.scheme" .root }}
-  interval: {{ .monitor.interval }}
-  scrapeTimeout: {{ .monitor.scrapeTimeout }}
+  interval: {{ .monitor.interval | quote }}
+  scrapeTimeout: {{ .monitor.scrapeTimeout | quote }}
   honorLabels: {{ .monitor.honorLabels }}
   {{- with .monitor.tlsConfig }}
   tlsConfig:
@@ -135,7 +135,7 @@ failureThreshold: {{ .probe.failureThreshold }}
   authorization:
     type: Bearer
     credentials:
-      name: {{ .existingSecret }}
+      name: {{ .existingSecret | quote }}
       key: {{ default .key $.monitor.tokenKey | quote }}
   {{- end }}
   {{- end }}
