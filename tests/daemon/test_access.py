@@ -111,6 +111,24 @@ def test_another_scheme_is_no_token(tmp_path):
     assert ask(access, "/metrics", token=OLD, scheme="bEARER").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["guard.test/livez?", "guard.test/livez#", "x/readyz?a=", "guard.test"])
+def test_the_path_that_is_served_is_the_one_that_is_judged(tmp_path, host):
+    """
+    A host that looks like the start of a public path opens nothing, and neither does another spelling of the path.
+    """
+    access = tokens_in(tmp_path)
+
+    async def run():
+        transport = httpx.ASGITransport(application(access))
+        async with httpx.AsyncClient(transport=transport, base_url="http://guard.test") as client:
+            for path in ("/metrics", "/livez/../metrics", "/metrics/", "//metrics", "/livez/%2e%2e/metrics"):
+                answer = await client.get(path, headers={"host": host}, follow_redirects=True)
+                assert answer.status_code == 401, path
+                assert "costguard" not in answer.text
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("objections", "status", "plain", "full"),
     [
