@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import subprocess
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -65,10 +66,13 @@ def test_lint(answer):
 
 def test_the_chart_follows_the_guard():
     """
-    Version, schema and table are those of the guard and of the values: `make chart` renews them.
+    Version, schema and table follow the guard and the values (`make chart` renews them), and the image the project.
     """
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == __version__
+    assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
     renewed = runpy.run_path(str(ROOT / "helm/renew.py"))
     for path, text in renewed["written"]().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is not what `make chart` writes"

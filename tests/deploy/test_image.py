@@ -15,6 +15,7 @@ import urllib.request
 import pytest
 from e2e_stand import ACCESS, SECRET, Simulated, free_port, needed, no_secret, until
 
+from guard import __version__
 from guard.simulator import DEFAULT_PROJECT
 from tests.deploy.places import ROOT
 
@@ -152,7 +153,7 @@ def test_what_the_process_may_do():
     locked = re.findall(r"^([a-z0-9-]+==[^ ;]+)(?: ; (.*?))? \\$", (ROOT / "locks/runtime.txt").read_text(), re.MULTILINE)
     wanted = {name for name, marker in locked if "win32" not in marker}
     assert {one.lower().replace("_", "-").replace(".", "-") for one in seen["packages"]} == {
-        one.replace(".", "-") for one in (*wanted, "cost-guard==0.1.0")
+        one.replace(".", "-") for one in (*wanted, f"cost-guard=={__version__}")
     }
 
 
