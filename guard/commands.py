@@ -15,6 +15,7 @@ from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
 from guard.daemon.access import Access, AccessFiles
+from guard.daemon.endings import Endings, Keep
 from guard.daemon.fleetmetrics import Told
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
@@ -54,7 +55,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             lease=guard.lease,
             clock=guard.clock,
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
-            keep_ended_ms=settings.keep_ended,
+            keep=Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history),
         )
         app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes, access=access)
         async with serving(app, sock, access) as port:
@@ -138,6 +139,8 @@ async def _beat(guard: Wired) -> None:
 async def _walk(guard: Wired, name: str) -> TargetRow:
     try:
         inventory = await guard.cycle.walk(guard.cycle.targets[name])
+        if guard.lease.held():
+            await Endings(cycle=guard.cycle, clock=guard.clock).sweep(guard.cycle.targets[name], inventory)
     except (TargetError, BadInput) as error:
         return TargetRow(target=name, error=str(error))
     return TargetRow(

@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     """How often every live job of a target is read. Only that proves that a job is gone, and shows changed facts."""
     keep_ended: SpanMs = 2_592_000_000
     """How long jobs that ended are remembered, so that a restarted one is known as such."""
+    keep_history: SpanMs = 400 * 86_400_000
+    """How long runs that ended stay in the history, from which spend and savings are worked out."""
     limits: LimitSettings | Literal["none"] = LimitSettings()
     """How many terminations a sliding window allows; ``none`` removes the limits, which every start says."""
     clock: ClockRule = ClockRule.SMALLER
@@ -155,6 +157,13 @@ class Settings(BaseSettings):
     def _bearable(cls, value: int) -> int:
         if not 1000 <= value <= 366 * 86_400_000:
             raise ValueError("expected at least 1s and at most 366d")
+        return value
+
+    @field_validator("keep_history")
+    @classmethod
+    def _useful(cls, value: int) -> int:
+        if not 86_400_000 <= value <= 36_600 * 86_400_000:
+            raise ValueError("expected at least 1d and at most 36600d")
         return value
 
     @field_validator("targets")

@@ -105,13 +105,13 @@ class Recall:
         """
         Take in the end of a walk, and bring the ledger up to date with it; what left has no deadline any more.
         """
-        for seen in self.view.close(inventory, walk=walk):
-            self.remembering.left[seen.key] = seen
-            queue.put(seen.key, None)
+        for one in self.view.close(inventory, walk=walk):
+            self.remembering.left[one.job.key] = one
+            queue.put(one.job.key, None)
         await self.remembering.write()
         if inventory.complete:
             strangers = [key for key in self.strangers.pop(target.name, ()) if key not in self.view.watched]
-            await self.gate.ledger.lose(strangers)
+            await self.remembering.part_with(strangers)
             await self.remembering.note(inventory, scope=target.source.scope())
 
     async def read_due(self, target: Target, due: Sequence[JobKey], queue: Deadlines, *, room: Room) -> list[JobKey]:
@@ -154,9 +154,9 @@ class Recall:
         try:
             job = await target.source.read(key.job_id, lane=Lane.CHECK, rank=self.wake_ms(key) or 0)
         except JobGone:
-            seen = self.view.drop(key)
-            if seen is not None:
-                self.remembering.left[key] = seen
+            one = self.view.drop(key)
+            if one is not None:
+                self.remembering.left[key] = one
             return False
         except (TargetError, BadInput) as error:
             log.warning("recalled.unread", target=target.name, job=key.job_id, error=str(error))

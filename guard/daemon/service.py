@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from guard.core.policy import PolicySet
-from guard.core.spans import DAY_MS
 from guard.daemon.cycle import Cycle
 from guard.daemon.draining import drained, obeyed
+from guard.daemon.endings import Endings, Keep
 from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -45,7 +45,7 @@ class Service:
     lease: Lease
     clock: Clock
     intervals: Intervals
-    keep_ended_ms: int = 30 * DAY_MS
+    keep: Keep = field(default_factory=Keep)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,6 +54,7 @@ class Service:
     failing: dict[str, str] = field(default_factory=dict)
     watch: PolicyWatch = field(init=False)
     schedule: Schedule = field(init=False)
+    endings: Endings = field(init=False)
     _paused: bool = False
     _shut: bool = False
     _undecided: bool = False
@@ -62,6 +63,7 @@ class Service:
         self.watch = PolicyWatch(folder=self.folder, cycle=self.cycle, clock=self.clock)
         self.health = {name: Health() for name in self.cycle.targets}
         self.schedule = Schedule(clock=self.clock, metrics=self.cycle.enforcer.metrics)
+        self.endings = Endings(cycle=self.cycle, clock=self.clock, keep=self.keep)
 
     async def run(self, policies: PolicySet) -> None:
         """
@@ -70,15 +72,15 @@ class Service:
         metrics, ledger = self.cycle.enforcer.metrics, self.cycle.enforcer.ledger
         metrics.start(self.cycle.targets)
         metrics.seed(await ledger.tallies(), await ledger.finding_counts())
-        for target in self.cycle.targets.values():
-            metrics.leader.labels(target.name).set(1)
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()
         self.ticked = asyncio.get_running_loop().time()
-        waiters = [asyncio.create_task(self._wait_for_deadlines(one)) for one in self.cycle.targets.values()]
-        waiters += [asyncio.create_task(self._recall(one)) for one in self.cycle.targets.values()]
+        waiters = []
         for target in self.cycle.targets.values():
+            metrics.leader.labels(target.name).set(1)
+            turns = self._wait_for_deadlines(target), self._recall(target), self.endings.follow(target, self._attempt)
+            waiters += [asyncio.create_task(one) for one in turns]
             self.schedule.every("walk", target, self._walk, seconds=self.intervals.walk_s, at_once=True)
             self.schedule.every("look", target, self._look, seconds=self.intervals.scan_s, at_once=False)
         tickers = [asyncio.create_task(one) for one in (self._tick_forever(), self._watch_forever())]
@@ -156,9 +158,7 @@ class Service:
             with self._reading(target):
                 inventory = await cycle.walk(target)
                 health.walked(complete=inventory.complete, at_ms=target.source.now_ms())
-                before_ms = target.source.now_ms() - self.keep_ended_ms
-                await cycle.enforcer.ledger.forget(target.name, before_ms=before_ms)
-                cycle.view.forget(target.name, before_ms=before_ms)
+                await self.endings.forget(target)
                 await self._settle()
         finally:
             health.walking = False

@@ -144,9 +144,9 @@ class View:
             return decision
         return Decision(job=one.job, seen=one.seen, at_ms=one.at_ms, judgements=(), wake_ms=one.wake_ms)
 
-    def close(self, inventory: Inventory, *, walk: int) -> list[Sighting]:
+    def close(self, inventory: Inventory, *, walk: int) -> list[Watched]:
         """
-        Take in the end of the walk of that number; return the memory of those jobs that are no longer watched.
+        Take in the end of the walk of that number; return what was known of those jobs that are no longer watched.
 
         A complete walk proves that what it did not read, and nobody has read since it began, is not there any more.
         """
@@ -158,7 +158,7 @@ class View:
             for key, one in self.watched.items()
             if one.job.target == inventory.target and one.walk != walk and one.job.read_at_ms <= inventory.started_at_ms
         ]
-        left = [seen for key in gone if (seen := self.drop(key)) is not None]
+        left = [one for key in gone if (one := self.drop(key)) is not None]
         self.running[inventory.target] = self.tally(inventory.target).running
         return left
 
@@ -187,9 +187,9 @@ class View:
         """
         return verdict_counts(self.policies, self._verdicts)
 
-    def drop(self, key: JobKey) -> Sighting | None:
+    def drop(self, key: JobKey) -> Watched | None:
         """
-        Stop watching a job; return the memory of it.
+        Stop watching a job; return what was known of it.
         """
         self.decisions.pop(key, None)
         self.held.discard(key)
@@ -199,7 +199,7 @@ class View:
         if one is None:
             return None
         self._uncount(one)
-        return one.seen
+        return one
 
     def note_holds(self, keys: Iterable[JobKey], held: set[JobKey], *, now_ms: int) -> bool:
         """

@@ -97,7 +97,7 @@ def remember(connection: sa.Connection, seen: Sequence[Sighting], facts: Mapping
     if not seen:
         return
     put = insert(sightings)
-    rest = {column.name: put.excluded[column.name] for column in sightings.c if column.name not in _KEY}
+    rest = {column.name: put.excluded[column.name] for column in sightings.c if column.name not in (*_KEY, "ended_run")}
     rows = []
     for one in seen:
         job = facts.get(one.key)
@@ -117,10 +117,11 @@ def lose(connection: sa.Connection, keys: Sequence[JobKey]) -> None:
 
 def forget(connection: sa.Connection, target: str, *, before_ms: int) -> None:
     """
-    Drop the memory of a target's jobs that were last seen before that moment.
+    Drop the memory of a target's jobs that were last seen before that moment, unless their end is still to be recorded.
     """
     old = sa.and_(sightings.c.target == target, sightings.c.last_seen_ms < before_ms)
-    connection.execute(sa.delete(sightings).where(old))
+    over = sa.or_(sightings.c.facts.is_(None), sightings.c.ended_run >= sightings.c.run)
+    connection.execute(sa.delete(sightings).where(old, over))
 
 
 def record(connection: sa.Connection, found: Sequence[Finding], *, at_ms: int) -> list[Finding]:

@@ -8,10 +8,10 @@ imported only by a ledger that an earlier version made: it costs as much memory 
 import sqlalchemy as sa
 
 from guard.errors import LedgerUnusable
-from guard.ledger.tables import metadata
+from guard.ledger.historytables import metadata
 
 # The revisions in ``migrations``, the oldest first; a test compares the two.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 _versions = sa.Table(
     "alembic_version",

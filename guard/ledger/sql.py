@@ -24,10 +24,10 @@ from guard.ledger import intents, observations, schema
 from guard.ledger.engine import absence, make_engine, parse, place, probe, redacted, writing
 from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
+from guard.ledger.history import SqlHistory
 from guard.ports import NO_FACTS
 
 T = TypeVar("T")
-
 READERS = 2
 # A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
 FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
@@ -68,6 +68,7 @@ class SqlLedger:
 
     def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
         self.name = name
+        self.history = SqlHistory(self)
         self._engine = engine
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
@@ -165,7 +166,7 @@ class SqlLedger:
 
     async def forget(self, target: str, *, before_ms: int) -> None:
         """
-        Drop the memory of the target's jobs that were last seen before that moment.
+        Drop the memory of the target's jobs that were last seen before that moment and whose end is not still to be read.
         """
         await self.write("forget jobs", lambda at: observations.forget(at, target, before_ms=before_ms))
 

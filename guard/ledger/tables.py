@@ -157,6 +157,8 @@ sightings = sa.Table(
     sa.Column("start_time_ms", sa.BigInteger),
     sa.Column("waiting_since_ms", sa.BigInteger),
     sa.Column("facts", sa.Text),
+    # The newest run whose end is in the history; who remembers a job does not touch it.
+    sa.Column("ended_run", sa.Integer),
 )
 
 # What is known of a target is read in the order of this index, part by part.

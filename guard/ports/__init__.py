@@ -4,7 +4,8 @@ The small protocols between the cycle and the world.
 Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
 """
 
+from guard.ports.history import History
 from guard.ports.record import NO_FACTS, Lease, Ledger
 from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 
-__all__ = ["NO_FACTS", "Clock", "JobSource", "Lease", "Ledger", "Progress", "Take", "Terminator"]
+__all__ = ["NO_FACTS", "Clock", "History", "JobSource", "Lease", "Ledger", "Progress", "Take", "Terminator"]

@@ -11,6 +11,7 @@ from guard.core.plan import Attempt, Before, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
+from guard.ports.history import History
 
 NO_FACTS: Mapping[JobKey, Job] = MappingProxyType({})
 
@@ -21,6 +22,13 @@ class Ledger(Protocol):
 
     What a method wrote is durable when it returns.
     """
+
+    @property
+    def history(self) -> History:
+        """
+        The record of runs that are over, in the same ledger.
+        """
+        ...
 
     async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """
@@ -61,7 +69,7 @@ class Ledger(Protocol):
 
     async def forget(self, target: str, *, before_ms: int) -> None:
         """
-        Drop the memory of the target's jobs that were last seen before that moment.
+        Drop the memory of the target's jobs that were last seen before that moment and whose end is not still to be read.
         """
         ...
 

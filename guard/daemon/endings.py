@@ -1,0 +1,168 @@
+"""
+The ends of jobs: whoever is no longer in the list is read once more, and how its run ended goes into the history.
+
+A job that left stays on record with its facts until its end is there too, so nothing is lost with the process. It is read in
+the lane of discovery, after everything else, and a few at a time: no walk and no termination waits for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from guard.core.ended import Ended, Told, after, has_ended, lost, read
+from guard.core.facts import Inventory, Job, JobKey
+from guard.core.lanes import Lane
+from guard.core.sighting import Sighting
+from guard.core.spans import DAY_MS, MINUTE_MS
+from guard.daemon.cycle import Cycle
+from guard.daemon.targets import Target
+from guard.errors import BadInput, JobGone, TargetError
+from guard.ports import Clock
+
+BATCH = 200
+AT_ONCE = 4
+EVERY_S = 5.0
+AGAIN_MS = 5 * MINUTE_MS
+MOST_SWEPT = 1_000
+OLD_AT_ONCE = 1_000
+MOST_OLD = 20
+
+log = structlog.get_logger("guard")
+
+
+Attempt = Callable[[str, Awaitable[object]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """
+    How long the memory of ended jobs is kept, by which a restarted one is known, and how long the history of runs.
+    """
+
+    ended_ms: int = 30 * DAY_MS
+    history_ms: int = 400 * DAY_MS
+
+
+@dataclass(slots=True, kw_only=True)
+class Endings:
+    """
+    Reads the ends of the jobs of which the cycle's ``remembering`` says that they left, and drops what is old.
+    """
+
+    cycle: Cycle
+    clock: Clock
+    keep: Keep = field(default_factory=Keep)
+    _reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def follow(self, target: Target, attempt: Attempt) -> None:
+        """
+        Read ends for ever, as jobs leave; each turn is made by *attempt*, which reports what it raises.
+        """
+        await attempt(f"ends left by {target.name}", self.fill(target))
+        while True:
+            await attempt(f"ends of {target.name}", self.read_due(target))
+            await self.clock.sleep(EVERY_S)
+
+    async def fill(self, target: Target) -> None:
+        """
+        Take over what an earlier process left: jobs that had ended when they were last seen, and whose end is not recorded.
+        """
+        for key in await self.cycle.enforcer.ledger.history.left(target.name):
+            self._wait_for(target, key)
+
+    async def sweep(self, target: Target, inventory: Inventory) -> None:
+        """
+        Read the ends of jobs on record that a walk proved to be gone, as far as they are not too many for one go.
+        """
+        await self.fill(target)
+        after, due = None, self.cycle.remembering.ends.setdefault(target.name, {})
+        while inventory.complete and len(due) < MOST_SWEPT:
+            known = await self.cycle.enforcer.ledger.known(target.name, after=after)
+            if not known:
+                break
+            after = known[-1][0].key
+            for _, seen in known:
+                if seen.last_seen_ms <= inventory.started_at_ms:
+                    self._wait_for(target, seen.key)
+        await self.read_due(target)
+
+    async def read_due(self, target: Target) -> None:
+        """
+        Read the ends that are to be read now, in batches. Raises ``LedgerUnusable``; what could not be read is tried again.
+
+        Nothing is done while another process holds the ledger.
+        """
+        now_ms, due = target.source.now_ms(), self.cycle.remembering.ends.get(target.name, {})
+        wanted = [key for key, not_before_ms in due.items() if not_before_ms <= now_ms]
+        for at in range(0, len(wanted), BATCH):
+            if self.cycle.enforcer.gate.lease.held():
+                await self._read(target, wanted[at : at + BATCH], due)
+
+    async def forget(self, target: Target) -> None:
+        """
+        Drop what is kept no longer; of the history in small portions, between which others write.
+        """
+        cycle, now_ms = self.cycle, target.source.now_ms()
+        await cycle.enforcer.ledger.forget(target.name, before_ms=now_ms - self.keep.ended_ms)
+        cycle.view.forget(target.name, before_ms=now_ms - self.keep.ended_ms)
+        for _ in range(MOST_OLD):
+            before_ms = now_ms - self.keep.history_ms
+            if await cycle.enforcer.ledger.history.forget(before_ms=before_ms, limit=OLD_AT_ONCE) < OLD_AT_ONCE:
+                return
+
+    def _wait_for(self, target: Target, key: JobKey) -> None:
+        if key not in self.cycle.view.watched:
+            self.cycle.remembering.ends.setdefault(target.name, {}).setdefault(key, 0)
+
+    async def _read(self, target: Target, keys: Sequence[JobKey], due: dict[JobKey, int]) -> None:
+        ledger, view = self.cycle.enforcer.ledger, self.cycle.view
+        # Whatever is there again has a run that goes on; what became of an earlier one is recorded with that.
+        wanted = [key for key in keys if key not in view.watched]
+        busy = await ledger.busy(wanted)
+        known = await ledger.history.last_known([key for key in wanted if key not in busy])
+        over = [key for key in wanted if key not in busy and key not in known]
+        await ledger.lose(over)
+        pairs = [(job or _bare(seen), seen) for job, seen in known.values()]
+        found = await asyncio.gather(*(self._end_of(target, job, seen) for job, seen in pairs))
+        new = [(ends, seen) for (_, seen), ends in zip(pairs, found, strict=True) if ends and seen.key not in view.watched]
+        if new:
+            seen_after = [after(ends[-1], seen) for ends, seen in new]
+            await ledger.history.put([end for ends, _ in new for end in ends], seen=seen_after)
+        done = {*over, *(seen.key for _, seen in new)}
+        again_ms = target.source.now_ms() + AGAIN_MS
+        for key in keys:
+            if key in done or key in view.watched:
+                due.pop(key, None)
+            else:
+                due[key] = again_ms
+
+    async def _end_of(self, target: Target, before: Job, seen: Sighting) -> Sequence[Ended]:
+        """
+        Read a job once more; return how its run ended (and the one before, if a new one began unseen), () if that is unknown.
+        """
+        terms = self.cycle.view.terms
+        try:
+            async with self._reads:
+                job = await target.source.read(seen.key.job_id, lane=Lane.DISCOVERY, rank=seen.last_seen_ms)
+        except JobGone:
+            return [lost(before, seen, terms, told=Told.GONE)]
+        except (TargetError, BadInput) as error:
+            log.warning("end.unread", target=target.name, job=seen.key.job_id, error=str(error))
+            return ()
+        if job.key != seen.key:
+            # The target is another project by now; what it says is about another job.
+            return [lost(before, seen, terms, told=Told.UNWATCHED)]
+        if not has_ended(job):
+            # It runs again, or a walk cannot see it. Only what a walk or a look finds is watched, so it is read again later.
+            return ()
+        end = read(job, before, seen, terms)
+        return [end] if end.run == seen.run else [lost(before, seen, terms, told=Told.RESTARTED), end]
+
+
+def _bare(seen: Sighting) -> Job:
+    """
+    Return a job of which only the memory is known: its facts were written in another way.
+    """
+    return Job(key=seen.key, target=seen.target, read_at_ms=seen.last_seen_ms, phase=seen.phase)

@@ -1,0 +1,54 @@
+"""
+The record of runs that are over.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Protocol
+
+from guard.core.ended import Ended, Life
+from guard.core.facts import Job, JobKey
+from guard.core.sighting import Sighting
+
+
+class History(Protocol):
+    """
+    The durable record of how runs ended. Every method raises ``LedgerUnusable`` if it cannot be read or written.
+
+    A run whose job's facts are on record, and whose end is not, is one that goes on or whose end is still to be read.
+    """
+
+    async def last_known(self, keys: Collection[JobKey]) -> Mapping[JobKey, tuple[Job | None, Sighting]]:
+        """
+        Return what was last known of those of these jobs whose run has no end on record.
+
+        The facts are None if an earlier version of the guard wrote them in another way.
+        """
+        ...
+
+    async def left(self, target: str) -> Sequence[JobKey]:
+        """
+        Return the jobs of a target that were not live when they were last seen, and whose end is not on record.
+        """
+        ...
+
+    async def put(self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = ...) -> None:
+        """
+        Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction.
+
+        *seen* holds the memory of every job whose end is given.
+        """
+        ...
+
+    async def forget(self, *, before_ms: int, limit: int) -> int:
+        """
+        Drop at most *limit* rows of runs that ended before that moment; return how many.
+        """
+        ...
+
+    def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[Life]]:
+        """
+        Yield the runs that ended in that time and whose running time is known, in the order of their ends, page by page.
+
+        Runs that still go on are not among them; ``Ledger.known`` gives these.
+        """
+        ...
