@@ -101,7 +101,7 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
     path = settings.policies
     folder = PolicyFolder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=settings.zone)
     policies = folder.first()
-    terms = Terms(prices=read_book(settings.prices) if settings.prices else None, clock=settings.clock)
+    terms = terms_of(settings)
     metrics = Metrics(version=__version__)
     async with contextlib.AsyncExitStack() as stack:
         ledger = await open_ledger(settings.ledger)
@@ -168,6 +168,13 @@ async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> A
             watched = Watched(name=one.name, region=one.region, project_id=one.project_id, workspaces=workspaces)
             found[one.name] = Connection(client=ModelArtsClient(watched, service), service=service)
         yield found
+
+
+def terms_of(settings: Settings) -> Terms:
+    """
+    Return the prices and the clock that the settings name; raises ``BadInput`` for a bad price book.
+    """
+    return Terms(prices=read_book(settings.prices) if settings.prices else None, clock=settings.clock)
 
 
 def _pace(target: str, settings: Settings, outside: Outside, metrics: Metrics) -> Pace:

@@ -29,6 +29,7 @@ from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
 from guard.settings import Settings
+from guard.spending import Question, Spent, spent
 
 OK, BAD_INPUT, USAGE, NO_TARGET, NO_LEDGER = 0, 1, 2, 3, 4
 
@@ -238,6 +239,14 @@ async def findings(settings: Settings, *, limit: int) -> Sequence[tuple[int, Fin
     """
     async with recorded(settings) as ledger:
         return await ledger.findings(limit=limit)
+
+
+async def spend(settings: Settings, asked: Question, progress: Callable[[int, int], None]) -> Sequence[Spent]:
+    """
+    Return what was spent, from one view of the ledger; *progress* is told from another thread.
+    """
+    async with recorded(settings) as ledger:
+        return await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ from guard import __version__
 from guard.cli.acting import acting
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
+from guard.cli.spend import spending
 
 app = typer.Typer(
     name="guard",
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(acting)
 app.add_typer(policies)
+app.add_typer(spending)
 app.add_typer(ledger, name="ledger")
 
 

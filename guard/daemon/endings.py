@@ -140,7 +140,7 @@ class Endings:
 
     async def _end_of(self, target: Target, before: Job, seen: Sighting) -> Sequence[Ended]:
         """
-        Read a job once more; return how its run ended (and the one before, if a new one began unseen), () if that is unknown.
+        Read a job once more; return how its run ended (and the one before, if another began unseen), () if that is unknown.
         """
         terms = self.cycle.view.terms
         try:

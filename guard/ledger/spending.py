@@ -37,6 +37,8 @@ _COST = (history.c.cost_units, history.c.cost_rest)
 Key = tuple[int | None, ...]
 """The numbers of the words of a group, and last that of the currency."""
 
+FOR_EVER_MS = 2**62
+
 
 def whole_runs(connection: sa.Connection, by: Sequence[str], ended: Period, *, since_ms: int) -> Iterator[tuple[Key, Sum]]:
     """
@@ -53,20 +55,13 @@ def whole_runs(connection: sa.Connection, by: Sequence[str], ended: Period, *, s
 
 def cut_runs(connection: sa.Connection, by: Sequence[str], ended: Period, *, since_ms: int) -> Iterator[tuple[Key, Stretch]]:
     """
-    Yield the runs that ended in a period and began before *since_ms*.
+    Yield the runs that ended in a period, which begins at *since_ms*, and began before that.
     """
-    yield from _stretches(connection, by, sa.and_(_ended_in(ended), since_ms > _BEGAN_MS))
-
-
-def later_runs(connection: sa.Connection, by: Sequence[str], at_ms: int) -> Iterator[tuple[Key, Stretch]]:
-    """
-    Yield the runs that had begun before a moment and ended at it or later.
-    """
-    begun = at_ms > _BEGAN_MS
+    begun = since_ms > _BEGAN_MS
     # Short ones ended soon after it, and long ones, which are few, have an index of their own.
-    soon = Period(at_ms, at_ms + LONG_MS)
-    yield from _stretches(connection, by, sa.and_(_ended_in(soon), ~IS_LONG, begun))
-    yield from _stretches(connection, by, sa.and_(IS_LONG, history.c.ended_ms >= at_ms, begun))
+    soon = Period(ended.from_ms, min(ended.to_ms, since_ms + LONG_MS))
+    yield from _stretches(connection, by, sa.and_(_ended_in(soon), sa.not_(IS_LONG), begun))
+    yield from _stretches(connection, by, sa.and_(IS_LONG, _ended_in(ended), begun))
 
 
 def running(connection: sa.Connection) -> Iterator[tuple[Job, Sighting]]:
