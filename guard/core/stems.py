@@ -44,6 +44,8 @@ def _begin_of_number(name: str, end: int) -> int:
     begin = end
     while begin and name[begin - 1].isalnum():
         begin -= 1
+    if begin == end:
+        return end
     if _MOMENT.fullmatch(name, begin, end) or _is_hex(name[begin:end]):
         return begin
     digits = end

@@ -17,7 +17,7 @@ from guard.core.facts import LIVE_PHASES, Job, JobKey
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
-from guard.ledger.historyrows import columns_of, life_of, texts_of
+from guard.ledger.historyrows import WORDS, Rows, life_of
 from guard.ledger.historytables import history
 from guard.ledger.jobcodec import decode
 from guard.ledger.rows import key_columns, key_of, sighting_of
@@ -131,13 +131,17 @@ def put(connection: sa.Connection, ends: Sequence[Ended], seen: Sequence[Sightin
     """
     new = _unrecorded(connection, ends)
     if new:
-        policies = _policies(connection, new)
+        policies, rows = _policies(connection, new), Rows()
+        made = [rows.row(end, policies.get((end.job.key, end.run))) for end in new]
         used: dict[str, int] = {}
-        for end in new:
-            for text in texts_of(end, policies.get((end.job.key, end.run))):
-                used[text] = max(used.get(text, end.ended_ms), end.ended_ms)
+        for row in made:
+            for text in (row[name] for name in WORDS):
+                if text is not None:
+                    used[text] = max(used.get(text, row["ended_ms"]), row["ended_ms"])
         numbers = words.numbers_of(connection, used)
-        connection.execute(_INSERT, [columns_of(end, policies.get((end.job.key, end.run)), numbers) for end in new])
+        for row in made:
+            row.update({name: numbers.get(row[name]) for name in WORDS})
+        connection.execute(_INSERT, made)
     observations.remember(connection, seen, facts)
     if new:
         connection.execute(_MARK, [_marking(end) for end in new])

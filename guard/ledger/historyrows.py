@@ -3,81 +3,81 @@ Rows of the history turned into values, and back; no SQL in here.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from guard.core.ended import Ended, Life, codes_of
-from guard.core.facts import Job, JobKey, Missing, Resource, Text, Whole
+from guard.core.facts import JobKey, Missing, Resource, Text, Whole
 from guard.core.fields import total_cards
 from guard.core.sighting import usable_start
 from guard.core.spend import SCALE, Stretch, scaled
 from guard.core.stems import split_name
 
+WORDS = ("phase_word", "place_word", "parts_word", "user_word", "stem_word", "currency_word", "policy_word")
 # What is more is garbage from the wire. No sum of a hundred million rows ends beyond what a column holds.
 MOST_UNITS = 10**11
 MOST_CARDS = 10**9
 
 
-def texts_of(end: Ended, policy: str | None) -> Iterator[str]:
+class Rows:
     """
-    Yield the texts of a run that are kept as words.
+    Turns the runs of one batch into rows, whose words are still texts; what the jobs of a batch share is made once.
     """
-    job = end.job
-    yield from (end.phase, end.currency, place_of(job), parts_of(job))
-    if not isinstance(job.user, Missing):
-        yield job.user
-    if not isinstance(job.name, Missing):
-        yield split_name(job.name)[0]
-    if policy is not None:
-        yield policy
+
+    def __init__(self) -> None:
+        self._shared: dict[tuple[object, ...], str] = {}
+
+    def row(self, end: Ended, policy: str | None) -> dict[str, Any]:
+        """
+        Return the row of a run.
+        """
+        job = end.job
+        stem, rest = (None, None) if isinstance(job.name, Missing) else split_name(job.name)
+        cards = total_cards(job.resources)
+        units, remainder = (None, None) if end.cost is None else divmod(scaled(end.cost), SCALE)
+        if units is not None and units > MOST_UNITS:
+            units = remainder = None
+        return {
+            "ended_ms": end.ended_ms,
+            "running_ms": end.running_ms,
+            "age_ms": _before(end.ended_ms, job.create_time_ms),
+            "span_ms": _before(end.ended_ms, usable_start(job)),
+            "job": job.key.job_id,
+            "run": end.run,
+            "told": int(end.told),
+            "by_itself": int(end.by_itself and policy is None),
+            "phase_word": end.phase,
+            "place_word": self._once(place_of, (job.key.region, job.key.project_id, job.target, job.workspace)),
+            "parts_word": self._once(parts_of, (job.pool_id, job.kind, job.resources)),
+            "user_word": _told(job.user),
+            "stem_word": stem,
+            "rest": rest,
+            "cards": None if isinstance(cards, Missing) or cards > MOST_CARDS else cards,
+            "currency_word": end.currency,
+            "cost_units": units,
+            "cost_rest": remainder,
+            "policy_word": policy,
+        }
+
+    def _once(self, make: Callable[..., str], of: tuple[Any, ...]) -> str:
+        made = self._shared.get(of)
+        if made is None:
+            made = self._shared[of] = make(*of)
+        return made
 
 
-def columns_of(end: Ended, policy: str | None, numbers: Mapping[str, int]) -> dict[str, Any]:
-    """
-    Return the row of a run; *numbers* are those of its words.
-    """
-    job = end.job
-    stem, rest = (None, None) if isinstance(job.name, Missing) else split_name(job.name)
-    cards = total_cards(job.resources)
-    units, remainder = (None, None) if end.cost is None else divmod(scaled(end.cost), SCALE)
-    if units is not None and units > MOST_UNITS:
-        units = remainder = None
-    return {
-        "ended_ms": end.ended_ms,
-        "running_ms": end.running_ms,
-        "age_ms": _before(end.ended_ms, job.create_time_ms),
-        "span_ms": _before(end.ended_ms, usable_start(job)),
-        "job": job.key.job_id,
-        "run": end.run,
-        "told": int(end.told),
-        "by_itself": int(end.by_itself and policy is None),
-        "phase_word": numbers[end.phase],
-        "place_word": numbers[place_of(job)],
-        "parts_word": numbers[parts_of(job)],
-        "user_word": None if isinstance(job.user, Missing) else numbers[job.user],
-        "stem_word": None if stem is None else numbers[stem],
-        "rest": rest,
-        "cards": None if isinstance(cards, Missing) or cards > MOST_CARDS else cards,
-        "currency_word": numbers[end.currency],
-        "cost_units": units,
-        "cost_rest": remainder,
-        "policy_word": None if policy is None else numbers[policy],
-    }
-
-
-def place_of(job: Job) -> str:
+def place_of(region: str, project_id: str, target: str, workspace: Text) -> str:
     """
     Return where a job is, as it is kept: region, project, target and workspace.
     """
-    return _dumped([job.key.region, job.key.project_id, job.target, _told(job.workspace)])
+    return _dumped([region, project_id, target, _told(workspace)])
 
 
-def parts_of(job: Job) -> str:
+def parts_of(pool_id: Text, kind: Text, resources: tuple[Resource, ...]) -> str:
     """
     Return on what a job runs, as it is kept: pool, kind, billing codes joined, and the resources.
     """
-    resources = [_resource(one) for one in job.resources]
-    return _dumped([_told(job.pool_id), _told(job.kind), codes_of(job.resources), resources])
+    return _dumped([_told(pool_id), _told(kind), codes_of(resources), [_resource(one) for one in resources]])
 
 
 def target_in(place: str) -> str:
