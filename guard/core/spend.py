@@ -7,7 +7,7 @@ parts are rounded down from its beginning on, so those of periods that follow ea
 place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -112,12 +112,3 @@ class Sum:
         self.running_ms += other.running_ms
         self.amount += other.amount
 
-
-def total(sums: Sequence[Sum]) -> Sum:
-    """
-    Return the sum of sums.
-    """
-    whole = Sum()
-    for one in sums:
-        whole.add(one)
-    return whole
