@@ -14,7 +14,20 @@ from benchmarks import RESULTS
 from benchmarks.figures import Result
 from benchmarks.table import README, read, rendered, shown, written
 
-NAMES = ("lateness", "burst", "walk", "memory", "decisions", "calls", "scaling", "start", "throttling", "savings", "soak")
+NAMES = (
+    "lateness",
+    "burst",
+    "walk",
+    "memory",
+    "decisions",
+    "calls",
+    "scaling",
+    "start",
+    "throttling",
+    "history",
+    "savings",
+    "soak",
+)
 # A soak takes as long as it is told, so it has a target of its own.
 MODULES = {"decisions": "judging"}
 BY_DEFAULT = tuple(name for name in NAMES if name != "soak")
