@@ -123,8 +123,8 @@ def run(*, quick: bool) -> Result:
         f"of the runs {seeds:,} went through the guard's write path and the rest are copies of them, made inside SQLite in "
         f"{filled_s:.0f} s; the file is the one that such runs would make.",
         "the command's time is that of the whole process, which takes over a second to start; by hand is a process too. The "
-        "command also cuts the runs that reach over the month's borders, which the SQL does not, and shows its progress day by "
-        "day on a terminal.",
+        "command also cuts the runs that reach over the month's borders, which the SQL does not, and shows its "
+        "progress day by day on a terminal.",
     ]
     result.details = {
         "write_s": written.ours,

@@ -14,6 +14,7 @@ from guard.core.load import load
 from guard.core.policy import PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
+from guard.daemon.endings import Endings
 from guard.daemon.enforce import Enforcer
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
@@ -212,6 +213,12 @@ class Stand:
         inventory = await self.cycle.walk(self.target)
         await self.settle()
         return inventory
+
+    async def read_ends(self) -> None:
+        """
+        Read how those ended that left, as far as that is to be done now.
+        """
+        await Endings(cycle=self.cycle, clock=self.clock).read_due(self.target)
 
     async def settle(self) -> None:
         """

@@ -295,7 +295,7 @@ def test_another_scope_knows_nothing(walk):
 
 def test_what_a_walk_does_not_find():
     """
-    A complete walk ends the watch over a known job that it does not find, in the ledger too; an incomplete one does not.
+    A complete walk ends the watch over a known job that it does not find, in the ledger too once its end was read.
     """
 
     async def act(stand):
@@ -303,6 +303,7 @@ def test_what_a_walk_does_not_find():
         end(stand)
         await stand.walk()
         assert [key.job_id for key in stand.view.keys_of("lab")] == ["job-2"]
+        await stand.read_ends()
         assert [one.key.job_id for one, _ in await stand.raw.known("lab")] == ["job-2"]
         assert not any(one.recalled for one in stand.view.watched.values())
         assert await restart(stand) == 1
@@ -346,6 +347,7 @@ def test_what_a_walk_writes():
         assert await kept(1) == 1
         end(stand, "job-2")
         assert await kept(1) == 1
+        await stand.read_ends()
         assert len(await stand.raw.known("lab")) == 2
         assert await kept(30) == 2
 
@@ -363,9 +365,29 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self._inner, name)
 
+    @property
+    def history(self):
+        return CountingHistory(self._inner.history, self._written)
+
     async def remember(self, sightings, **facts):
         self._written.append(len(sightings))
         await self._inner.remember(sightings, **facts)
+
+
+class CountingHistory:
+    """
+    Its history, which writes memory too.
+    """
+
+    def __init__(self, inner, written):
+        self._inner, self._written = inner, written
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    async def put(self, ends, *, seen, **facts):
+        self._written.append(len(seen))
+        await self._inner.put(ends, seen=seen, **facts)
 
 
 def test_the_last_memory_of_a_job_that_left_is_kept():
@@ -387,6 +409,8 @@ def test_the_last_memory_of_a_job_that_left_is_kept():
         assert key not in stand.view.watched
         assert len(stand.cycle.deadlines["lab"]) == 0
         assert await stand.raw.sightings([key]) == {key: last}
+        assert [job.key for job, _ in await stand.raw.known("lab")] == [key]
+        await stand.read_ends()
         assert list(await stand.raw.known("lab")) == []
 
     on_stand(act, due_in(600))

@@ -84,7 +84,7 @@ def test_view_drops_what_left():
     assert view.close(inventory(complete=False, started_ms=later_ms), walk=2) == []
     assert len(view.watched) == 3
     view.take([job("b", at_ms=later_ms)], now_ms=later_ms, walk=3)
-    assert [seen.key.job_id for seen in view.close(inventory(started_ms=later_ms), walk=3)] == ["a"]
+    assert [one.job.key.job_id for one in view.close(inventory(started_ms=later_ms), walk=3)] == ["a"]
     assert {one.job_id for one in view.watched} == {"b", "c"}
     assert view.running == {"lab": 2}
 
