@@ -10,6 +10,7 @@ import structlog
 
 from guard import __version__
 from guard.app import Outside, Wired, connected, wired
+from guard.core.ended import PastRun
 from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
@@ -239,6 +240,14 @@ async def findings(settings: Settings, *, limit: int) -> Sequence[tuple[int, Fin
     """
     async with recorded(settings) as ledger:
         return await ledger.findings(limit=limit)
+
+
+async def runs(settings: Settings, *, limit: int) -> Sequence[PastRun]:
+    """
+    Return the runs that ended last.
+    """
+    async with recorded(settings) as ledger:
+        return await ledger.history.newest(limit=limit)
 
 
 async def spend(settings: Settings, asked: Question, progress: Callable[[int, int], None]) -> Sequence[Spent]:

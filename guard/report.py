@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guard.core.decide import Decision
+from guard.core.ended import PastRun
 from guard.core.facts import Missing
 from guard.core.plan import Finding
 from guard.core.records import Intent
@@ -141,6 +142,35 @@ def intent_row(intent: Intent) -> dict[str, Any]:
         "currency": draft.currency or None,
         "cost": None if intent.cost is None else str(intent.cost),
         "savings_upper": None if intent.savings_upper is None else str(intent.savings_upper),
+    }
+
+
+def run_row(run: PastRun) -> dict[str, Any]:
+    """
+    Return a run that is over as plain data, moments in ISO 8601.
+    """
+    return {
+        "job": run.key.job_id,
+        "run": run.run,
+        "name": run.name,
+        "user": run.user,
+        "region": run.key.region,
+        "project_id": run.key.project_id,
+        "target": run.target,
+        "workspace": run.workspace,
+        "phase": run.phase or None,
+        "told": run.told.name.lower(),
+        "policy": run.policy,
+        "kind": run.kind,
+        "pool_id": run.pool_id,
+        "billing_codes": run.billing_codes,
+        "cards": run.cards,
+        "created": iso(run.created_ms),
+        "started": iso(run.started_ms),
+        "ended": iso(run.ended_ms),
+        "running_ms": run.running_ms,
+        "cost": None if run.cost is None else f"{run.cost:f}",
+        "currency": run.currency or None,
     }
 
 

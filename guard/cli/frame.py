@@ -81,7 +81,13 @@ def print_json(data: object) -> None:
     """
     Print data as JSON for machines.
     """
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half a character in somebody's name has no UTF-8, but an escape.
+        text = json.dumps(data, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def span_ms(text: str, option: str) -> int:

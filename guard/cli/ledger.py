@@ -9,7 +9,8 @@ import typer
 
 from guard import commands
 from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
-from guard.report import intent_row, iso
+from guard.core.spans import format_span
+from guard.report import intent_row, iso, run_row
 from guard.screen import show_intents, table
 from guard.settings import load_settings
 
@@ -73,3 +74,23 @@ def ledger_findings(
             print_json(found)
         else:
             screen().print(table("", ("at", "job", "policy", "why", "reason"), [tuple(one.values()) for one in found]))
+
+
+@ledger.command("runs")
+def ledger_runs(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    List runs that are over, newest first: how they ended, after how long, at what cost, and how that was learnt.
+    """
+    with told():
+        found = [run_row(one) for one in asyncio.run(commands.runs(load_settings(config), limit=limit))]
+        if output is Output.JSON:
+            print_json(found)
+            return
+        heads = ("ended", "job", "name", "user", "phase", "told", "policy", "running", "cost", "currency")
+        for one in found:
+            one["running"] = None if one["running_ms"] is None else format_span(one["running_ms"])
+        screen().print(table("", heads, ([one[head] for head in heads] for one in found)))

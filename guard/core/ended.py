@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from guard.core.clock import TOLERANCE_MS, ClockRule, running_time
-from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, UNREADABLE, WAITING_PHASES, Growing, Job, Missing, Resource
+from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, UNREADABLE, WAITING_PHASES, Growing, Job, JobKey, Missing, Resource
 from guard.core.fields import Terms, accumulated, cost_rate
 from guard.core.protocol import ENDED_BY_ITSELF
 from guard.core.savings import exact
@@ -87,6 +87,32 @@ class Life(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cards: int | None
     running_ms: int
     ended_naturally: bool
+
+
+class PastRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """
+    One run of the history with all that is kept of it; None is unknown, and of *policy* that the guard did not end it.
+    """
+
+    key: JobKey
+    run: int
+    target: str
+    workspace: str | None
+    told: Told
+    phase: str
+    policy: str | None
+    user: str | None
+    name: str | None
+    kind: str | None
+    pool_id: str | None
+    billing_codes: str
+    cards: int | None
+    created_ms: int | None
+    started_ms: int | None
+    ended_ms: int
+    running_ms: int | None
+    cost: Decimal | None
+    currency: str
 
 
 def lost(job: Job, seen: Sighting, terms: Terms, *, told: Told) -> Ended:

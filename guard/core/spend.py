@@ -111,4 +111,3 @@ class Sum:
         self.unpriced += other.unpriced
         self.running_ms += other.running_ms
         self.amount += other.amount
-

@@ -12,12 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from guard.core.ended import Ended, Life
+from guard.core.ended import Ended, Life, PastRun
 from guard.core.facts import LIVE_PHASES, Job, JobKey
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
-from guard.ledger.historyrows import WORDS, Rows, life_of
+from guard.ledger.historyrows import WORDS, Rows, life_of, run_of
 from guard.ledger.historytables import history
 from guard.ledger.jobcodec import decode
 from guard.ledger.rows import key_columns, key_of, sighting_of
@@ -90,6 +90,12 @@ class SqlHistory:
         """
         return await self._ledger.write("forget old runs", lambda at: forget(at, before_ms=before_ms, limit=limit))
 
+    async def newest(self, *, limit: int = 100) -> Sequence[PastRun]:
+        """
+        Return the runs that ended last, the newest first.
+        """
+        return await self._ledger.read("give the newest runs", lambda at: newest(at, limit))
+
     async def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[Life]]:
         """
         Yield the runs that ended in that time and whose running time is known, in the order of their ends, page by page.
@@ -158,7 +164,9 @@ def forget(connection: sa.Connection, *, before_ms: int, limit: int) -> int:
     return dropped
 
 
-def lives(connection: sa.Connection, after: tuple[int, int], to_ms: int) -> tuple[list[Life], tuple[int, int] | None]:
+def lives(
+    connection: sa.Connection, after: tuple[int, int], to_ms: int, *, page: int = PAGE
+) -> tuple[list[Life], tuple[int, int] | None]:
     """
     Return a page of runs with a known running time, and where it ended (None: there are no more).
     """
@@ -169,12 +177,23 @@ def lives(connection: sa.Connection, after: tuple[int, int], to_ms: int) -> tupl
         sa.select(*(history.c[name] for name in columns))
         .where(history.c.ended_ms >= ended, history.c.ended_ms < to_ms, beyond)
         .order_by(history.c.ended_ms, history.c.number)
-        .limit(PAGE)
+        .limit(page)
     ).all()
     used = {number for row in rows for number in (row.user_word, row.stem_word, row.parts_word) if number is not None}
     texts = words.texts_of(connection, used)
     found = [life_of(row, texts) for row in rows if row.running_ms is not None]
-    return found, (rows[-1].ended_ms, rows[-1].number) if len(rows) == PAGE else None
+    return found, (rows[-1].ended_ms, rows[-1].number) if len(rows) == page else None
+
+
+def newest(connection: sa.Connection, limit: int) -> list[PastRun]:
+    """
+    Return the runs that ended last, the newest first.
+    """
+    wanted = sa.select(history).order_by(history.c.ended_ms.desc(), history.c.number.desc()).limit(limit)
+    rows = connection.execute(wanted).all()
+    used = {number for row in rows for name in WORDS if (number := getattr(row, name)) is not None}
+    texts = words.texts_of(connection, used)
+    return [run_of(row, texts) for row in rows]
 
 
 def _unrecorded(connection: sa.Connection, ends: Iterable[Ended]) -> list[Ended]:

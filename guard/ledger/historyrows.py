@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guard.core.ended import Ended, Life, codes_of
+from guard.core.ended import Ended, Life, PastRun, Told, codes_of
 from guard.core.facts import JobKey, Missing, Resource, Text, Whole
 from guard.core.fields import total_cards
 from guard.core.sighting import usable_start
-from guard.core.spend import SCALE, Stretch, scaled
+from guard.core.spend import SCALE, Stretch, scaled, unscaled
 from guard.core.stems import split_name
 
 WORDS = ("phase_word", "place_word", "parts_word", "user_word", "stem_word", "currency_word", "policy_word")
@@ -116,35 +116,34 @@ def life_of(row: Any, texts: Mapping[int, str]) -> Life:
     )
 
 
-def ended_of(row: Any, texts: Mapping[int, str]) -> dict[str, Any]:
+def run_of(row: Any, texts: Mapping[int, str]) -> PastRun:
     """
-    Return a whole row as plain data.
+    Return the run of a row.
     """
     region, project_id, target, workspace = json.loads(texts[row.place_word])
     pool_id, kind, codes, _ = json.loads(texts[row.parts_word])
-    key = JobKey(region=region, project_id=project_id, job_id=row.job)
-    return {
-        "key": key,
-        "target": target,
-        "workspace": workspace,
-        "run": row.run,
-        "told": row.told,
-        "phase": texts[row.phase_word],
-        "by_itself": bool(row.by_itself),
-        "policy": texts.get(row.policy_word),
-        "user": texts.get(row.user_word),
-        "name": None if row.stem_word is None else texts[row.stem_word] + row.rest,
-        "kind": kind,
-        "pool_id": pool_id,
-        "billing_codes": codes,
-        "cards": row.cards,
-        "created_ms": None if row.age_ms is None else row.ended_ms - row.age_ms,
-        "started_ms": None if row.span_ms is None else row.ended_ms - row.span_ms,
-        "ended_ms": row.ended_ms,
-        "running_ms": row.running_ms,
-        "amount": stretch_of(row).amount,
-        "currency": texts[row.currency_word],
-    }
+    amount = stretch_of(row).amount
+    return PastRun(
+        key=JobKey(region=region, project_id=project_id, job_id=row.job),
+        run=row.run,
+        target=target,
+        workspace=workspace,
+        told=Told(row.told),
+        phase=texts[row.phase_word],
+        policy=texts.get(row.policy_word),
+        user=texts.get(row.user_word),
+        name=None if row.stem_word is None else texts[row.stem_word] + row.rest,
+        kind=kind,
+        pool_id=pool_id,
+        billing_codes=codes,
+        cards=row.cards,
+        created_ms=None if row.age_ms is None else row.ended_ms - row.age_ms,
+        started_ms=None if row.span_ms is None else row.ended_ms - row.span_ms,
+        ended_ms=row.ended_ms,
+        running_ms=row.running_ms,
+        cost=None if amount is None else unscaled(amount),
+        currency=texts[row.currency_word],
+    )
 
 
 def _resource(one: Resource) -> list[object]:

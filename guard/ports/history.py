@@ -5,7 +5,7 @@ The record of runs that are over.
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from guard.core.ended import Ended, Life
+from guard.core.ended import Ended, Life, PastRun
 from guard.core.facts import Job, JobKey
 from guard.core.sighting import Sighting
 
@@ -42,6 +42,12 @@ class History(Protocol):
     async def forget(self, *, before_ms: int, limit: int) -> int:
         """
         Drop at most *limit* rows of runs that ended before that moment; return how many.
+        """
+        ...
+
+    async def newest(self, *, limit: int = 100) -> Sequence[PastRun]:
+        """
+        Return the runs that ended last, the newest first.
         """
         ...
 
