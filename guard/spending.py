@@ -38,7 +38,7 @@ Sums = defaultdict[tuple[spending.Key, str], Sum]
 class Question:
     """
     What is asked: the period, what to group *by* (of ``DIMENSIONS``), whose midnights count, prices and clock of jobs that
-    run, and the moment up to which these are counted.
+    run, the moment up to which these are counted, and how many groups there may be.
     """
 
     period: Period
@@ -46,6 +46,7 @@ class Question:
     zone: ZoneInfo
     terms: Terms
     now_ms: int
+    most_groups: int = MOST_GROUPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def spent(connection: sa.Connection, asked: Question, progress: Told) -> list[Sp
     for job, seen in spending.running(connection):
         for labels, currency, part in _of_job(job, seen, asked):
             groups[labels, currency].add(part)
-            _bounded(len(groups))
+            _bounded(len(groups), asked)
     found = [Spent(labels=labels, currency=currency, sum=one) for (labels, currency), one in groups.items()]
     place = asked.by.index(DAY) if DAY in asked.by else None
     return sorted(
@@ -94,7 +95,7 @@ def _of_history(connection: sa.Connection, asked: Question, progress: Told) -> I
             sums[key, day if by_day else ""].add(whole)
         if by_day:
             _cut(sums, spending.cut_runs(connection, columns, of_day, since_ms=since_ms), asked)
-        _bounded(len(sums))
+        _bounded(len(sums), asked)
         progress(number + 1, len(days))
     if not by_day:
         _cut(sums, spending.cut_runs(connection, columns, period, since_ms=period.from_ms), asked)
@@ -112,7 +113,7 @@ def _cut(sums: Sums, runs: Iterator[tuple[spending.Key, Stretch]], asked: Questi
     for key, run in runs:
         for day, part in _parts(run, asked):
             sums[key, day].add(part)
-        _bounded(len(sums))
+        _bounded(len(sums), asked)
 
 
 def _parts(run: Stretch, asked: Question) -> Iterator[tuple[str, Sum]]:
@@ -166,6 +167,8 @@ def _text(fact: str | Missing) -> str | None:
     return None if isinstance(fact, Missing) else fact
 
 
-def _bounded(groups: int) -> None:
-    if groups > MOST_GROUPS:
-        raise BadInput(f"there are more than {MOST_GROUPS:,} groups; ask for a shorter time, or group by something else")
+def _bounded(groups: int, asked: Question) -> None:
+    if groups > asked.most_groups:
+        raise BadInput(
+            f"there are more than {asked.most_groups:,} groups; ask for a shorter time, or group by something else"
+        )
