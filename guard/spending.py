@@ -15,8 +15,8 @@ from guard.core.clock import running_time
 from guard.core.ended import codes_of, cost_of
 from guard.core.facts import WAITING_PHASES, Job, Missing
 from guard.core.fields import Terms
+from guard.core.periods import Period, Stretch, Sum, scaled
 from guard.core.sighting import Sighting
-from guard.core.spend import Period, Stretch, Sum, scaled
 from guard.core.stems import split_name
 from guard.daemon.watched import REFRESH_MS
 from guard.errors import BadInput

@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from guard.core.periods import Sum, unscaled
 from guard.core.spans import HOUR_MS
-from guard.core.spend import Sum, unscaled
 from guard.report import iso
 from guard.screen import plain, table
 from guard.spending import Question, Spent

@@ -16,7 +16,7 @@ from rich.console import Console
 from guard import commands
 from guard.app import terms_of
 from guard.cli.frame import ConfigOption, screen, told
-from guard.core.spend import Period, midnight_ms
+from guard.core.periods import Period, midnight_ms
 from guard.core.until import parse_until
 from guard.errors import BadInput
 from guard.settings import load_settings

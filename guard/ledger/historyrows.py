@@ -9,8 +9,8 @@ from typing import Any
 from guard.core.ended import Ended, Life, PastRun, Told, codes_of
 from guard.core.facts import JobKey, Missing, Resource, Text, Whole
 from guard.core.fields import total_cards
+from guard.core.periods import SCALE, Stretch, scaled, unscaled
 from guard.core.sighting import usable_start
-from guard.core.spend import SCALE, Stretch, scaled, unscaled
 from guard.core.stems import split_name
 
 WORDS = ("phase_word", "place_word", "parts_word", "user_word", "stem_word", "currency_word", "policy_word")

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.facts import LIVE_PHASES, Job
+from guard.core.periods import SCALE, Period, Stretch, Sum
 from guard.core.sighting import Sighting
-from guard.core.spend import SCALE, Period, Stretch, Sum
 from guard.ledger.history import IS_OPEN
 from guard.ledger.historyrows import stretch_of
 from guard.ledger.historytables import IS_LONG, LONG_MS, history

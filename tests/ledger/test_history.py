@@ -11,10 +11,10 @@ from ledger_cases import DRAFT, HOSTILE, KEY, SIGHTING, named, use
 
 from guard.core.ended import Ended, Life, PastRun, Told
 from guard.core.facts import ABSENT, UNREADABLE, Job, Resource
+from guard.core.periods import Period
 from guard.core.protocol import Outcome
 from guard.core.records import Closing
 from guard.core.spans import DAY_MS
-from guard.core.spend import Period
 from guard.errors import LedgerUnusable
 from guard.ledger import history as sql
 from guard.ledger import spending, words

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard.core.periods import Period, Stretch, Sum, midnight_ms, scaled, unscaled
 from guard.core.spans import DAY_MS, HOUR_MS
-from guard.core.spend import Period, Stretch, Sum, midnight_ms, scaled, unscaled
 
 DAY_1 = 1_764_547_200_000  # 2025-12-01T00:00:00Z
 

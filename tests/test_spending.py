@@ -20,10 +20,10 @@ from guard.cli import app
 from guard.core.ended import Ended, Told
 from guard.core.facts import UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms
+from guard.core.periods import Period, scaled, unscaled
 from guard.core.price import PriceBook
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
-from guard.core.spend import Period, scaled, unscaled
 from guard.errors import BadInput, LedgerUnusable
 from guard.ledger import open_ledger
 from guard.spending import DIMENSIONS, FRESH_MS, Question, spent
