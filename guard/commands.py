@@ -51,13 +51,14 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
         access = Access(files)
         sock = bind(settings.listen)
         await guard.lease.acquire()
+        keep = Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history)
         service = Service(
             cycle=guard.cycle,
             folder=guard.folder,
             lease=guard.lease,
             clock=guard.clock,
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
-            keep=Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history),
+            endings=Endings(cycle=guard.cycle, clock=guard.clock, keep=keep),
         )
         app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes, access=access)
         async with serving(app, sock, access) as port:

@@ -55,7 +55,8 @@ class Recall:
                 self.strangers.setdefault(target.name, []).extend(job.key for job, _ in known)
                 continue
             for at in range(0, len(known), CHUNK):
-                new = self.view.recall(known[at : at + CHUNK], now_ms=target.source.now_ms())
+                some = [one for one in known[at : at + CHUNK] if not self.remembering.has_left(one[0])]
+                new = self.view.recall(some, now_ms=target.source.now_ms())
                 for key in new:
                     queue.put(key, self.wake_ms(key))
                 jobs += len(new)

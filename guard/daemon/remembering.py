@@ -50,6 +50,12 @@ class Remembering:
         view.remember(await self.ledger.sightings([one.key for one in strange]))
         return [one for one in strange if view.seen(one.key) is None]
 
+    def has_left(self, job: Job) -> bool:
+        """
+        Tell whether a job on record is known to have left, so that only its end is still to be read.
+        """
+        return job.key in self.left or job.key in self.ends.get(job.target, ())
+
     async def write(self) -> int:
         """
         Write what is news; return how many rows that took. Raises ``LedgerUnusable``.

@@ -17,7 +17,7 @@ import structlog
 from guard.core.policy import PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.draining import drained, obeyed
-from guard.daemon.endings import Endings, Keep
+from guard.daemon.endings import Endings
 from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -45,7 +45,7 @@ class Service:
     lease: Lease
     clock: Clock
     intervals: Intervals
-    keep: Keep = field(default_factory=Keep)
+    endings: Endings
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,7 +54,6 @@ class Service:
     failing: dict[str, str] = field(default_factory=dict)
     watch: PolicyWatch = field(init=False)
     schedule: Schedule = field(init=False)
-    endings: Endings = field(init=False)
     _paused: bool = False
     _shut: bool = False
     _undecided: bool = False
@@ -63,7 +62,6 @@ class Service:
         self.watch = PolicyWatch(folder=self.folder, cycle=self.cycle, clock=self.clock)
         self.health = {name: Health() for name in self.cycle.targets}
         self.schedule = Schedule(clock=self.clock, metrics=self.cycle.enforcer.metrics)
-        self.endings = Endings(cycle=self.cycle, clock=self.clock, keep=self.keep)
 
     async def run(self, policies: PolicySet) -> None:
         """

@@ -2,8 +2,11 @@
 The ends of jobs: each is read once after it left the list, and recorded once, whatever happens in between.
 """
 
+import asyncio
+
 import pytest
 from daemon_stand import HOUR_MS, NONE, NOW_MS, on_stand, running
+from test_service import on_daemon
 
 from guard.core.ended import Told
 from guard.core.facts import Job, JobKey, Resource
@@ -369,3 +372,20 @@ def test_facts_of_another_version_are_no_obstacle():
         )
 
     priced(act, ends_in(12), text=NONE)
+
+
+def test_the_daemon_reads_ends():
+    """
+    A running daemon finds by its walk that a job which an earlier one knew is gone, and records its end.
+    """
+
+    async def act(stand, daemon):
+        await stand.cycle.walk(stand.target)
+        stand.world.job("job-1").end_time_ms = stand.world.now_ms
+        async with daemon.running():
+            while not await past(stand):  # noqa: ASYNC110 - a row in the ledger has no event
+                await asyncio.sleep(0.01)
+        assert [(run.key.job_id, run.phase, run.told) for run in await past(stand)] == [("job-1", "Completed", Told.READ)]
+        assert daemon.service.failing == {}
+
+    on_daemon(act, running(hours=2), running("job-2", hours=2), text=NONE)

@@ -14,6 +14,7 @@ from daemon_stand import NONE, NOW, OBSERVED, ONE_DAY, on_stand, running
 from guard.core.facts import JobKey
 from guard.core.protocol import State
 from guard.daemon.clocks import ScaledClock
+from guard.daemon.endings import Endings
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals
 from guard.daemon.service import Service
@@ -35,7 +36,9 @@ class Daemon:
         self.polled = asyncio.Event()
         folder = PolicyFolder(read=self._read, zone=UTC)
         self.policies = folder.first()
-        self.service = Service(cycle=stand.cycle, folder=folder, lease=stand.lease, clock=stand.clock, intervals=NEVER)
+        endings = Endings(cycle=stand.cycle, clock=stand.clock)
+        parts = {"cycle": stand.cycle, "lease": stand.lease, "clock": stand.clock, "endings": endings}
+        self.service = Service(folder=folder, intervals=NEVER, **parts)
 
     def _read(self):
         self.polled.set()
