@@ -80,7 +80,8 @@ def bounds(connection: sa.Connection) -> tuple[int | None, int | None]:
     """
     Return when the first and the last run on record ended.
     """
-    first, last = connection.execute(sa.select(sa.func.min(history.c.ended_ms), sa.func.max(history.c.ended_ms))).one()
+    # One at a time, because SQLite finds only a single one by its index, and two by reading all of it.
+    first, last = (connection.execute(sa.select(one(history.c.ended_ms))).scalar() for one in (sa.func.min, sa.func.max))
     return first, last
 
 
