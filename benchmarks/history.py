@@ -28,11 +28,11 @@ from guard.core.ended import Ended, Told
 from guard.core.facts import Job, JobKey, Resource
 from guard.core.sighting import Sighting
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
+from guard.daemon.endings import BATCH
 from guard.ledger import open_ledger
 
 BEGAN_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 YEAR_MS = 365 * DAY_MS
-BATCH = 200
 USERS, STEMS = 400, 2_000
 CODES = ("modelarts.vm.gpu.p100.eco", "modelarts.vm.gpu.pnt1.eco", "modelarts.kat1.8xlarge", "modelarts.p3.8xlarge")
 PHASES = ("Completed", "Completed", "Completed", "Failed", "Terminated")

@@ -21,13 +21,14 @@ from guard.daemon.targets import Target
 from guard.errors import BadInput, JobGone, TargetError
 from guard.ports import Clock
 
-BATCH = 200
+# So few that a kill which waits for the ledger meanwhile waits for a blink.
+BATCH = 100
 AT_ONCE = 4
 EVERY_S = 5.0
 AGAIN_MS = 5 * MINUTE_MS
 MOST_SWEPT = 1_000
-OLD_AT_ONCE = 1_000
-MOST_OLD = 20
+OLD_AT_ONCE = 500
+MOST_OLD = 40
 
 log = structlog.get_logger("guard")
 
