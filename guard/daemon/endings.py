@@ -121,7 +121,7 @@ class Endings:
         ledger, view = self.cycle.enforcer.ledger, self.cycle.view
         # Whatever is there again has a run that goes on; what became of an earlier one is recorded with that.
         wanted = [key for key in keys if key not in view.watched]
-        busy = await ledger.busy(wanted)
+        busy = await ledger.history.busy(wanted)
         known = await ledger.history.last_known([key for key in wanted if key not in busy])
         over = [key for key in wanted if key not in busy and key not in known]
         await ledger.lose(over)

@@ -19,6 +19,7 @@ from guard.core.sighting import Sighting
 from guard.ledger import observations, words
 from guard.ledger.historyrows import WORDS, Rows, life_of, run_of
 from guard.ledger.historytables import history
+from guard.ledger.intents import busy
 from guard.ledger.jobcodec import decode
 from guard.ledger.rows import key_columns, key_of, sighting_of
 from guard.ledger.tables import intents, sightings
@@ -71,6 +72,12 @@ class SqlHistory:
         Return what was last known of those of these jobs whose run has no end on record.
         """
         return await self._ledger.read("give what was last known of jobs", lambda at: last_known(at, keys))
+
+    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+        """
+        Return those of these jobs that have an intent without an outcome, so that whose doing their end is may not be known.
+        """
+        return await self._ledger.read("give the open intents", lambda at: busy(at, keys))
 
     async def left(self, target: str) -> Sequence[JobKey]:
         """

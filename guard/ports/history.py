@@ -25,6 +25,12 @@ class History(Protocol):
         """
         ...
 
+    async def busy(self, keys: Collection[JobKey]) -> Collection[JobKey]:
+        """
+        Return those of these jobs that have an intent without an outcome, so that whose doing their end is may not be known.
+        """
+        ...
+
     async def left(self, target: str) -> Sequence[JobKey]:
         """
         Return the jobs of a target that were not live when they were last seen, and whose end is not on record.
