@@ -171,6 +171,9 @@ def replaced(seen: Sighting, job: Job) -> bool:
     if has_ended(job):
         if begun_ms is None or seen.start_time_ms is None or abs(begun_ms - seen.start_time_ms) <= TOLERANCE_MS:
             return False
+    elif job.phase in WAITING_PHASES:
+        # Whatever clocks of the run before it still carries.
+        return True
     elif begun_ms is None:
         reading = usable_reading(job)
         if job.phase != "Running" or reading is None:

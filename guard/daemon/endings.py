@@ -99,7 +99,10 @@ class Endings:
         wanted = [key for key, not_before_ms in due.items() if not_before_ms <= now_ms]
         for at in range(0, len(wanted), BATCH):
             if self.cycle.enforcer.gate.lease.held():
-                await self._read(target, wanted[at : at + BATCH], due)
+                errors = await self._read(target, wanted[at : at + BATCH], due)
+                if len(errors) == BATCH:
+                    # It is the target rather than its jobs; the rest is tried when this turn comes again.
+                    return
 
     async def forget(self, target: Target) -> None:
         """
@@ -117,7 +120,7 @@ class Endings:
         if key not in self.cycle.view.watched:
             self.cycle.remembering.ends.setdefault(target.name, {}).setdefault(key, 0)
 
-    async def _read(self, target: Target, keys: Sequence[JobKey], due: dict[JobKey, int]) -> None:
+    async def _read(self, target: Target, keys: Sequence[JobKey], due: dict[JobKey, int]) -> Sequence[str]:
         ledger, view = self.cycle.enforcer.ledger, self.cycle.view
         # Whatever is there again has a run that goes on; what became of an earlier one is recorded with that.
         wanted = [key for key in keys if key not in view.watched]
@@ -126,7 +129,10 @@ class Endings:
         over = [key for key in wanted if key not in busy and key not in known]
         await ledger.lose(over)
         pairs = [(job or _bare(seen), seen) for job, seen in known.values()]
-        found = await asyncio.gather(*(self._end_of(target, job, seen) for job, seen in pairs))
+        errors: list[str] = []
+        found = await asyncio.gather(*(self._end_of(target, job, seen, errors) for job, seen in pairs))
+        if errors:
+            log.warning("ends.unread", target=target.name, jobs=len(errors), error=errors[0])
         new = [(ends, seen) for (_, seen), ends in zip(pairs, found, strict=True) if ends and seen.key not in view.watched]
         if new:
             seen_after = [after(ends[-1], seen) for ends, seen in new]
@@ -138,10 +144,13 @@ class Endings:
                 due.pop(key, None)
             else:
                 due[key] = again_ms
+        return errors
 
-    async def _end_of(self, target: Target, before: Job, seen: Sighting) -> Sequence[Ended]:
+    async def _end_of(self, target: Target, before: Job, seen: Sighting, errors: list[str]) -> Sequence[Ended]:
         """
         Read a job once more; return how its run ended (and the one before, if another began unseen), () if that is unknown.
+
+        What kept it from being read is added to *errors*.
         """
         terms = self.cycle.view.terms
         try:
@@ -150,7 +159,7 @@ class Endings:
         except JobGone:
             return [lost(before, seen, terms, told=Told.GONE)]
         except (TargetError, BadInput) as error:
-            log.warning("end.unread", target=target.name, job=seen.key.job_id, error=str(error))
+            errors.append(f"job {seen.key.job_id[:100]!r}: {error}")
             return ()
         if job.key != seen.key:
             # The target is another project by now; what it says is about another job.

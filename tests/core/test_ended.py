@@ -173,6 +173,7 @@ def test_no_phase():
         ),
         pytest.param(replace(BEFORE, read_at_ms=NOW, start_time_ms=0, duration_ms=HOUR_MS), False, id="duration-of-the-old"),
         pytest.param(pending(), True, id="waits-again"),
+        pytest.param(replace(BEFORE, phase="Pending", duration_ms=0), True, id="waits-again-with-the-old-start"),
         pytest.param(replace(BEFORE, start_time_ms=0, duration_ms=0), True, id="runs-without-a-clock"),
         pytest.param(over(duration_ms=1), False, id="final-duration-was-corrected"),
         pytest.param(over(start_time_ms=0), False, id="ended-without-a-start"),
