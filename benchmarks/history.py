@@ -63,8 +63,8 @@ GUARD = (
     "guard.cli.main()"
 )
 _COPIED = (
-    "running_ms, age_ms, span_ms, run, told, by_itself, phase_word, place_word, parts_word, stem_word, rest, cards,"
-    " currency_word, cost_units, cost_rest"
+    "running_ms, entry_ms, age_ms, span_ms, run, told, by_itself, phase_word, place_word, parts_word, stem_word, rest,"
+    " cards, currency_word, cost_units, cost_rest"
 )
 COPIES = (
     f"INSERT INTO history (ended_ms, job, user_word, {_COPIED})"  # noqa: S608 - our own columns

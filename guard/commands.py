@@ -10,7 +10,7 @@ import structlog
 
 from guard import __version__
 from guard.app import Outside, Wired, connected, wired
-from guard.core.ended import PastRun
+from guard.core.ended import RunRecord
 from guard.core.facts import Job
 from guard.core.plan import Finding
 from guard.core.records import Intent, Pause
@@ -243,7 +243,7 @@ async def findings(settings: Settings, *, limit: int) -> Sequence[tuple[int, Fin
         return await ledger.findings(limit=limit)
 
 
-async def runs(settings: Settings, *, limit: int) -> Sequence[PastRun]:
+async def runs(settings: Settings, *, limit: int) -> Sequence[RunRecord]:
     """
     Return the runs that ended last.
     """

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guard.core.decide import Decision
-from guard.core.ended import PastRun
+from guard.core.ended import RunRecord
 from guard.core.facts import Missing
 from guard.core.plan import Finding
 from guard.core.records import Intent
@@ -145,7 +145,7 @@ def intent_row(intent: Intent) -> dict[str, Any]:
     }
 
 
-def run_row(run: PastRun) -> dict[str, Any]:
+def run_row(run: RunRecord) -> dict[str, Any]:
     """
     Return a run that is over as plain data, moments in ISO 8601.
     """

@@ -45,7 +45,8 @@ class Ended:
     """
     One run that is over. *job* is its newest reading, *running_ms* and *cost* (in *currency*) are None if unknown.
 
-    The end of a run that was read lies between the last two readings; of a lost one it is when it was last seen.
+    The end of a run that was read lies between the last two readings; of a lost one it is when it was last seen. *entry_ms*
+    of its running time had passed when it was first seen, all of it if it was seen only after its end.
     """
 
     job: Job
@@ -55,6 +56,7 @@ class Ended:
     running_ms: int | None
     cost: Decimal | None
     currency: str
+    entry_ms: int = 0
 
     @property
     def phase(self) -> str:
@@ -73,23 +75,7 @@ class Ended:
         return self.told is Told.READ and self.phase in ENDED_BY_ITSELF
 
 
-class Life(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """
-    One run of the history, for those who count how long like jobs run; None is unknown.
-
-    *stem* is the name without what changes from run to run, *billing_codes* are those of its resources, joined by " + ".
-    Unless it *ended_naturally* (Completed, Failed or Abnormal, and not by the guard) the running time is a lower bound.
-    """
-
-    user: str | None
-    stem: str | None
-    billing_codes: str
-    cards: int | None
-    running_ms: int
-    ended_naturally: bool
-
-
-class PastRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One run of the history with all that is kept of it; None is unknown, and of *policy* that the guard did not end it.
     """
@@ -125,7 +111,7 @@ def lost(job: Job, seen: Sighting, terms: Terms, *, told: Told) -> Ended:
         running_ms: int | None = int(running.value)
     else:
         running_ms = 0 if job.phase in WAITING_PHASES and not seen.ran else None
-    return _ended(job, seen.run, terms, told=told, ended_ms=at_ms, running_ms=running_ms)
+    return _ended(job, seen, terms, told=told, ended_ms=at_ms, running_ms=running_ms)
 
 
 def read(job: Job, before: Job, seen: Sighting, terms: Terms) -> Ended:
@@ -151,7 +137,7 @@ def read(job: Job, before: Job, seen: Sighting, terms: Terms) -> Ended:
     elif running_ms is not None and begun_ms is not None:
         ended_ms = begun_ms + running_ms
     ended_ms = min(max(ended_ms, seen.last_seen_ms), latest_ms)
-    return _ended(_filled(job, before), seen.run, terms, told=Told.READ, ended_ms=ended_ms, running_ms=running_ms)
+    return _ended(_filled(job, before), seen, terms, told=Told.READ, ended_ms=ended_ms, running_ms=running_ms)
 
 
 def has_ended(job: Job) -> bool:
@@ -218,15 +204,16 @@ def codes_of(resources: tuple[Resource, ...]) -> str:
     return " + ".join(dict.fromkeys(code for code in codes if not isinstance(code, Missing)))
 
 
-def _ended(job: Job, run: int, terms: Terms, *, told: Told, ended_ms: int, running_ms: int | None) -> Ended:
+def _ended(job: Job, seen: Sighting, terms: Terms, *, told: Told, ended_ms: int, running_ms: int | None) -> Ended:
     return Ended(
         job=job,
-        run=run,
+        run=seen.run,
         told=told,
         ended_ms=ended_ms,
         running_ms=running_ms,
         cost=cost_of(job, terms, running_ms=running_ms, at_ms=ended_ms),
         currency="" if terms.prices is None else terms.prices.currency,
+        entry_ms=min(max(0, (running_ms or 0) - ended_ms + seen.first_seen_ms), running_ms or 0),
     )
 
 

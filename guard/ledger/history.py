@@ -12,12 +12,13 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from guard.core.ended import Ended, Life, PastRun
+from guard.core.ended import Ended, RunRecord
 from guard.core.facts import LIVE_PHASES, Job, JobKey
+from guard.core.likeness import PastRun
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
-from guard.ledger.historyrows import WORDS, Rows, life_of, run_of
+from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
 from guard.ledger.historytables import history
 from guard.ledger.intents import busy
 from guard.ledger.jobcodec import decode
@@ -97,13 +98,13 @@ class SqlHistory:
         """
         return await self._ledger.write("forget old runs", lambda at: forget(at, before_ms=before_ms, limit=limit))
 
-    async def newest(self, *, limit: int = 100) -> Sequence[PastRun]:
+    async def newest(self, *, limit: int = 100) -> Sequence[RunRecord]:
         """
         Return the runs that ended last, the newest first.
         """
         return await self._ledger.read("give the newest runs", lambda at: newest(at, limit))
 
-    async def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[Life]]:
+    async def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[PastRun]]:
         """
         Yield the runs that ended in that time and whose running time is known, in the order of their ends, page by page.
         """
@@ -173,26 +174,27 @@ def forget(connection: sa.Connection, *, before_ms: int, limit: int) -> int:
 
 def lives(
     connection: sa.Connection, after: tuple[int, int], to_ms: int, *, page: int = PAGE
-) -> tuple[list[Life], tuple[int, int] | None]:
+) -> tuple[list[PastRun], tuple[int, int] | None]:
     """
     Return a page of runs with a known running time, and where it ended (None: there are no more).
     """
     ended, number = after
     beyond = sa.or_(history.c.ended_ms > ended, sa.and_(history.c.ended_ms == ended, history.c.number > number))
-    columns = ("ended_ms", "number", "running_ms", "by_itself", "user_word", "stem_word", "parts_word", "cards")
+    words_of = ("user_word", "stem_word", "parts_word")
+    columns = ("ended_ms", "number", "running_ms", "entry_ms", "told", "rest", "cards", "policy_word", *words_of)
     rows = connection.execute(
         sa.select(*(history.c[name] for name in columns))
         .where(history.c.ended_ms >= ended, history.c.ended_ms < to_ms, beyond)
         .order_by(history.c.ended_ms, history.c.number)
         .limit(page)
     ).all()
-    used = {number for row in rows for number in (row.user_word, row.stem_word, row.parts_word) if number is not None}
+    used = {number for row in rows for name in words_of if (number := getattr(row, name)) is not None}
     texts = words.texts_of(connection, used)
-    found = [life_of(row, texts) for row in rows if row.running_ms is not None]
+    found = [past_run_of(row, texts) for row in rows if row.running_ms is not None]
     return found, (rows[-1].ended_ms, rows[-1].number) if len(rows) == page else None
 
 
-def newest(connection: sa.Connection, limit: int) -> list[PastRun]:
+def newest(connection: sa.Connection, limit: int) -> list[RunRecord]:
     """
     Return the runs that ended last, the newest first.
     """

@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guard.core.ended import Ended, Life, PastRun, Told, codes_of
+from guard.core.ended import Ended, RunRecord, Told, codes_of
 from guard.core.facts import JobKey, Missing, Resource, Text, Whole
 from guard.core.fields import total_cards
+from guard.core.likeness import End, Likeness, PastRun
 from guard.core.periods import SCALE, Stretch, scaled, unscaled
 from guard.core.sighting import usable_start
 from guard.core.stems import split_name
@@ -40,6 +41,7 @@ class Rows:
         return {
             "ended_ms": end.ended_ms,
             "running_ms": end.running_ms,
+            "entry_ms": end.entry_ms,
             "age_ms": _before(end.ended_ms, job.create_time_ms),
             "span_ms": _before(end.ended_ms, usable_start(job)),
             "job": job.key.job_id,
@@ -102,28 +104,30 @@ def stretch_of(row: Any) -> Stretch:
     return Stretch(row.ended_ms, row.running_ms or 0, amount)
 
 
-def life_of(row: Any, texts: Mapping[int, str]) -> Life:
+def past_run_of(row: Any, texts: Mapping[int, str]) -> PastRun:
     """
-    Return a run of a known running time.
+    Return a run of a known running time as the savings read it.
+
+    It ended by the guard if a confirmed termination did it, by its own if it was read, and else was lost from view.
     """
-    return Life(
+    end = End.UNSEEN if row.told != Told.READ else End.OWN if row.policy_word is None else End.GUARD
+    like = Likeness(
         user=texts.get(row.user_word),
-        stem=texts.get(row.stem_word),
-        billing_codes=codes_in(texts[row.parts_word]),
+        stem=None if row.stem_word is None else texts[row.stem_word] or row.rest,
+        billing_codes=codes_in(texts[row.parts_word]) or None,
         cards=row.cards,
-        running_ms=row.running_ms,
-        ended_naturally=bool(row.by_itself),
     )
+    return PastRun(like=like, entry_ms=row.entry_ms, exit_ms=row.running_ms, exit_at_ms=row.ended_ms, end=end)
 
 
-def run_of(row: Any, texts: Mapping[int, str]) -> PastRun:
+def run_of(row: Any, texts: Mapping[int, str]) -> RunRecord:
     """
     Return the run of a row.
     """
     region, project_id, target, workspace = json.loads(texts[row.place_word])
     pool_id, kind, codes, _ = json.loads(texts[row.parts_word])
     amount = stretch_of(row).amount
-    return PastRun(
+    return RunRecord(
         key=JobKey(region=region, project_id=project_id, job_id=row.job),
         run=row.run,
         target=target,

@@ -72,6 +72,7 @@ history = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("ended_ms", sa.BigInteger, nullable=False),
     sa.Column("running_ms", sa.BigInteger),
+    sa.Column("entry_ms", sa.BigInteger, nullable=False),
     sa.Column("age_ms", sa.BigInteger),
     sa.Column("span_ms", sa.BigInteger),
     sa.Column("job", JobId, nullable=False),

@@ -5,8 +5,9 @@ The record of runs that are over.
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from guard.core.ended import Ended, Life, PastRun
+from guard.core.ended import Ended, RunRecord
 from guard.core.facts import Job, JobKey
+from guard.core.likeness import PastRun
 from guard.core.sighting import Sighting
 
 
@@ -51,13 +52,13 @@ class History(Protocol):
         """
         ...
 
-    async def newest(self, *, limit: int = 100) -> Sequence[PastRun]:
+    async def newest(self, *, limit: int = 100) -> Sequence[RunRecord]:
         """
         Return the runs that ended last, the newest first.
         """
         ...
 
-    def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[Life]]:
+    def lives(self, *, from_ms: int, to_ms: int) -> AsyncIterator[Sequence[PastRun]]:
         """
         Yield the runs that ended in that time and whose running time is known, in the order of their ends, page by page.
 

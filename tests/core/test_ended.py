@@ -232,3 +232,20 @@ def test_has_ended(phase, ended):
     Only a phase that is known to be an end is one.
     """
     assert has_ended(Job(key=KEY, target="lab", read_at_ms=NOW, phase=phase)) is ended
+
+
+@pytest.mark.parametrize(
+    ("first_seen_ms", "entry_ms"),
+    [
+        pytest.param(BEGAN - HOUR_MS, 0, id="before-it-ran"),
+        pytest.param(BEGAN, 0, id="when-it-began"),
+        pytest.param(BEGAN + HOUR_MS, HOUR_MS, id="an-hour-into-it"),
+        pytest.param(NOW, ENDED_MS - BEGAN, id="only-after-its-end"),
+    ],
+)
+def test_when_it_was_first_seen(first_seen_ms, entry_ms):
+    """
+    What had passed of the running time when a run was first seen is kept: nothing is known of shorter ones.
+    """
+    assert read(over(), BEFORE, replace(SEEN, first_seen_ms=first_seen_ms), TERMS).entry_ms == entry_ms
+    assert lost(replace(BEFORE, duration_ms=0, start_time_ms=0), SEEN, TERMS, told=Told.GONE).entry_ms == 0

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 from ledger_cases import DRAFT, HOSTILE, KEY, SIGHTING, named, use
 
-from guard.core.ended import Ended, Life, PastRun, Told
+from guard.core.ended import Ended, RunRecord, Told
 from guard.core.facts import ABSENT, UNREADABLE, Job, Resource
+from guard.core.likeness import End, Likeness, PastRun
 from guard.core.periods import Period
 from guard.core.protocol import Outcome
 from guard.core.records import Closing
@@ -38,7 +39,7 @@ JOB = Job(
     resources=(Resource(billing_code="eco", unit_num=1, node_count=3, cards_per_node=8, flavor_id="f"),),
 )
 END = Ended(job=JOB, run=2, told=Told.READ, ended_ms=DAY, running_ms=8_000, cost=Decimal("12.3400000001"), currency="CNY")
-PAST = PastRun(
+PAST = RunRecord(
     key=KEY,
     run=2,
     target="north",
@@ -258,7 +259,7 @@ def test_by_which_policy(url):
             await ledger.close(intent.number, Closing(outcome=outcome, note=""), at_ms=run + 1)
         await put(ledger, *(replace(END, run=run, ended_ms=DAY + run) for run in (1, 2, 3)))
         assert [one.policy for one in await rows(ledger)] == [DRAFT.policy, None, None]
-        assert [one.ended_naturally for one in await lives(ledger)] == [False, True, True]
+        assert [one.end for one in await lives(ledger)] == [End.GUARD, End.OWN, End.OWN]
 
     use(url, work)
 
@@ -268,20 +269,21 @@ def test_lives_of_a_time(url):
     The savings read the runs of a time in the order of their ends, whatever the size of a page, with their groups.
     """
     several = [ended(f"j{number}", ended_ms=DAY + number // 3, running_ms=number) for number in range(20)]
-    lost = [ended("gone", told=Told.GONE, ended_ms=DAY + 9, running_ms=5), ended("unknown", running_ms=None)]
+    lost = [ended("gone", told=Told.GONE, ended_ms=DAY + 9, running_ms=5, entry_ms=2), ended("unknown", running_ms=None)]
 
     async def work(ledger):
         await put(ledger, *several, *lost)
         found = await lives(ledger, DAY + 1, DAY + 10)
-        assert [one.running_ms for one in found] == [*range(3, 20), 5]
-        assert found[0] == Life(user="ann", stem="train", billing_codes="eco", cards=24, running_ms=3, ended_naturally=True)
-        assert not found[-1].ended_naturally
+        assert [one.exit_ms for one in found] == [*range(3, 20), 5]
+        like = Likeness(user="ann", stem="train", billing_codes="eco", cards=24)
+        assert found[0] == PastRun(like=like, entry_ms=0, exit_ms=3, exit_at_ms=DAY + 1, end=End.OWN)
+        assert found[-1] == PastRun(like=like, entry_ms=2, exit_ms=5, exit_at_ms=DAY + 9, end=End.UNSEEN)
 
         def paged(connection):
             after, pages = (DAY + 1, -1), []
             while after is not None:
                 page, after = sql.lives(connection, after, DAY + 10, page=4)
-                pages.append([one.running_ms for one in page])
+                pages.append([one.exit_ms for one in page])
             return pages
 
         pages = await ledger.read("be paged", paged)

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=False),
         sa.Column("running_ms", sa.BigInteger()),
+        sa.Column("entry_ms", sa.BigInteger(), nullable=False),
         sa.Column("age_ms", sa.BigInteger()),
         sa.Column("span_ms", sa.BigInteger()),
         sa.Column("job", sa.LargeBinary(), nullable=False),
