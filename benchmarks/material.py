@@ -13,14 +13,14 @@ from guard.core.facts import UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms
 from guard.core.load import load
 from guard.core.policy import PolicySet
-from guard.core.price import PriceBook
+from guard.core.price import plain_book
 from guard.core.sighting import Sighting, observe
 
 NOW = 1_750_000_000_000
 HOUR = 3_600_000
 PRICES = {"vm.gpu.p100": 12, "vm.gpu.v100": 24, "vm.npu.910b": 40, "vm.cpu.8u": 2}
 CODES = tuple(PRICES)
-TERMS = Terms(prices=PriceBook(currency="CNY", prices={code: Fraction(price) for code, price in PRICES.items()}))
+TERMS = Terms(prices=plain_book("CNY", {code: Fraction(price) for code, price in PRICES.items()}))
 USERS = tuple(f"user-{number}" for number in range(400))
 LISTED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
 Match = dict[str, Any]

@@ -20,13 +20,15 @@ from guard.daemon.clocks import RealClock
 from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.enforce import Enforcer
+from guard.daemon.followed import Followed
 from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.planning import Rules
-from guard.daemon.policies import PolicyFolder
+from guard.daemon.policies import PolicyFolder, policy_folder
 from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
+from guard.daemon.watch import PriceFile
 from guard.ledger.lease import SqlLease
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.modelarts import (
@@ -43,9 +45,9 @@ from guard.modelarts import (
     proxy_of,
 )
 from guard.modelarts import Target as Watched
-from guard.policyfiles import mark_of, read_folder
+from guard.policyfiles import mark_of, mark_of_file, read_file, read_folder
 from guard.ports import Clock
-from guard.pricing.book import read_book
+from guard.pricing.book import Books
 from guard.settings import Settings
 
 # Connections for what has no pace: tokens, temporary keys and the metadata of the machine.
@@ -86,6 +88,7 @@ class Wired:
     cycle: Cycle
     folder: PolicyFolder
     policies: PolicySet
+    prices: PriceFile | None
     lease: SqlLease
     ledger: SqlLedger
     metrics: Metrics
@@ -99,9 +102,10 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
     """
     clock = outside.clock
     path = settings.policies
-    folder = PolicyFolder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=settings.zone)
+    folder = policy_folder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=settings.zone)
     policies = folder.first()
-    terms = terms_of(settings)
+    prices = price_file(settings)
+    terms = Terms(prices=prices.first() if prices is not None else None, clock=settings.clock)
     metrics = Metrics(version=__version__)
     async with contextlib.AsyncExitStack() as stack:
         ledger = await open_ledger(settings.ledger)
@@ -133,11 +137,23 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
             cycle=cycle,
             folder=folder,
             policies=policies,
+            prices=prices,
             lease=lease,
             ledger=ledger,
             metrics=metrics,
             clock=clock,
         )
+
+
+def price_file(settings: Settings) -> PriceFile | None:
+    """
+    Return the price book of the settings, which is not read yet; None if there is none.
+    """
+    path = settings.prices
+    if path is None:
+        return None
+    books = Books(zone=settings.zone)
+    return Followed(what="prices", read=lambda: read_file(path), load=books.load, mark=lambda: mark_of_file(path))
 
 
 @contextlib.asynccontextmanager

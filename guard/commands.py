@@ -55,6 +55,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
         service = Service(
             cycle=guard.cycle,
             folder=guard.folder,
+            prices=guard.prices,
             lease=guard.lease,
             clock=guard.clock,
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from guard import __version__
-from guard.app import Outside, connected
+from guard.app import Outside, connected, price_file
 from guard.core.decide import decide
 from guard.core.facts import Job
 from guard.core.fields import Terms
@@ -19,7 +19,6 @@ from guard.explained import Explained, explain_intent, explain_job
 from guard.ledger.sql import open_ledger
 from guard.modelarts.wire import Origin, parse_item
 from guard.policyfiles import read_folder
-from guard.pricing.book import read_book
 from guard.settings import Settings
 
 DEFAULT_FOLDER = Path("policies")
@@ -97,5 +96,6 @@ async def _seen(settings: Settings, job: Job) -> Sighting:
 def _rules(settings: Settings | None) -> tuple[PolicySet, Terms]:
     if settings is None:
         return load(read_folder(DEFAULT_FOLDER), zone=ZoneInfo("UTC")), Terms()
-    prices = read_book(settings.prices) if settings.prices else None
-    return load(read_folder(settings.policies), zone=settings.zone), Terms(prices=prices, clock=settings.clock)
+    prices = price_file(settings)
+    terms = Terms(prices=prices.first() if prices is not None else None, clock=settings.clock)
+    return load(read_folder(settings.policies), zone=settings.zone), terms

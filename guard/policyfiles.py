@@ -74,6 +74,23 @@ def mark_of(path: Path) -> Mark:
     return tuple((str(one), *stamp[-3:]) for one, stamp in _stamps(path, _files_at(path)).items())
 
 
+def read_file(path: Path) -> list[tuple[str, bytes]]:
+    """
+    Return name and content of one file, as ``read_folder`` does of several; raises PolicyErrors if it cannot be read.
+    """
+    contents, found = read_files([(str(path), path)])
+    if found:
+        raise PolicyErrors(found)
+    return contents
+
+
+def mark_of_file(path: Path) -> Mark:
+    """
+    Return what is another whenever a file was touched.
+    """
+    return tuple((str(one), *stamp[-3:]) for one, stamp in _stamps(path, ()).items())
+
+
 def load_paths(paths: Sequence[Path], *, zone: tzinfo) -> PolicySet:
     """
     Return the policies of several files and folders, for a person who asks what is wrong with them.

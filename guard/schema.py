@@ -8,9 +8,9 @@ Each is made of what the reader of that file is made of. Where a reader is lenie
 import enum
 from typing import Any
 
+from guard.core.bookschema import price_schema
 from guard.core.schema import DIALECT, Schema, policy_schema, span_schema
 from guard.core.spans import format_span
-from guard.pricing.book import KEYS
 from guard.settings import Settings
 
 
@@ -94,40 +94,3 @@ def _default(value: Any, node: Schema) -> Any:
 
 def _is_number(node: Schema) -> bool:
     return any(one.get("type") == "number" for one in node.get("anyOf", []))
-
-
-def price_schema() -> Schema:
-    """
-    Return the schema of the price book.
-    """
-    price = {"type": "number", "minimum": 0, "exclusiveMaximum": 10**21}
-    described: Schema = {
-        "currency": {
-            "description": "The one currency of all prices, as a code in capitals.",
-            "type": "string",
-            "pattern": "^[A-Z]+$",
-            "examples": ["CNY", "USD"],
-        },
-        "prices": {
-            "description": "Billing code to price per billing unit and hour. A code without a price makes money unknown.",
-            "type": "object",
-            "additionalProperties": price,
-            "examples": [{"modelarts.vm.gpu.p100.eco": 3.5}],
-        },
-        "pool_price_per_hour": {
-            "description": "What a job in a dedicated pool counts for; left out: nothing, since the pool is billed anyway.",
-            **price,
-            "default": 0,
-            "examples": [0],
-        },
-    }
-    return {
-        "$schema": DIALECT,
-        "title": "Cost Guard price book",
-        "description": "What one billing unit of a billing code costs per hour.",
-        "type": "object",
-        "properties": {key: described[key] for key in KEYS},
-        "additionalProperties": False,
-        "required": ["currency", "prices"],
-        "examples": [{"currency": "CNY", "prices": {"modelarts.vm.gpu.p100.eco": 3.5}, "pool_price_per_hour": 0}],
-    }

@@ -4,7 +4,8 @@ Policies compiled for deciding on very many jobs: the same answers as ``decide``
 A job's facts are looked up as bit masks (``masks``), whose `and` tells which alternatives of which policies are left. What
 time then does to these is worked out once for each combination that occurs (``programs``), on a time line that begins
 with the run or the creation, so a job costs some look-ups and one bisection. Whatever is out of the ordinary (a job that
-is not Running, elastic nodes, a rate below zero) takes the careful way, by the very functions of ``decide``.
+is not Running, elastic nodes, a price that changes during the run, a rate below zero) takes the careful way, by the very
+functions of ``decide``.
 
 No code is generated: whatever a policy says stays an operand, so there is nothing that a policy could inject. What is kept
 between calls are answers that depend on nothing but their key, in tables of bounded size.
@@ -19,18 +20,21 @@ import msgspec
 
 from guard.core.clock import TOLERANCE_MS, ClockRule, running_time
 from guard.core.decide import Decision, decide
-from guard.core.facts import ABSENT, Growing, Job, Missing, Resource
-from guard.core.fields import Terms, cost_rate, facts_of, total_cards
+from guard.core.facts import ABSENT, Bent, Growing, Job, Missing, Resource
+from guard.core.fields import Terms, facts_of, total_cards
 from guard.core.lookups import Kept, KeptLarge, Lookups
 from guard.core.masks import GROWING, MOST_OF_ALL, MOST_OF_ONE, MOST_TAGS, encode
 from guard.core.policy import PolicySet
 from guard.core.programs import NO_RATES, Program, Rates, program
 from guard.core.ruling import Ruling, row_of
 from guard.core.sighting import SECONDS_BELOW, Sighting
-from guard.core.stretches import NOTHING, Row, row_at, stretches
+from guard.core.spend import rates_of
+from guard.core.steps import stretches_of
+from guard.core.stretches import NOTHING, Row, row_at
 
 _UNUSUAL = -1
-_RATED = frozenset({"total_cards", "cost_rate", "cost", "card_hours"})
+_PRICED = frozenset({"cost_rate", "cost"})
+_RATED = _PRICED | {"total_cards", "card_hours"}
 
 _Rows = list[Row | None]
 _Tables = tuple[list[float], _Rows, list[float], _Rows, Program]
@@ -61,10 +65,12 @@ class Compiled:
     _sizes: Kept[int] = field(default_factory=Kept)
     _numbers: dict[Rates, int] = field(default_factory=lambda: {NO_RATES: 0})
     _rates: list[Rates] = field(default_factory=lambda: [NO_RATES])
+    _steps: list[tuple[int, int]] = field(default_factory=list)
     _running: int = field(init=False)
     _no_duration: int = field(init=False)
     _no_age: int = field(init=False)
     _rated: bool = field(init=False)
+    _priced: bool = field(init=False)
 
     def __post_init__(self) -> None:
         masks, unknown = self._lookups.masks, Missing.UNREADABLE
@@ -72,6 +78,7 @@ class Compiled:
         self._no_duration = masks.of("duration", unknown) & masks.of("cost", unknown) & masks.of("card_hours", unknown)
         self._no_age = masks.of("age", unknown)
         self._rated = not _RATED.isdisjoint(masks.fields)
+        self._priced = not _PRICED.isdisjoint(masks.fields)
 
     def rule(self, jobs: Iterable[tuple[Job, Sighting]], *, now_ms: int) -> list[Ruling]:
         """
@@ -111,9 +118,11 @@ class Compiled:
             else:
                 size = (job.pool_id, *map(size_of, resources))
             key = sizes.get(size) or self._size(job, size)
-            if key == _UNUSUAL:
-                add(self._careful(job, seen, now_ms))
-                continue
+            if key < 0:
+                key = self._settled(key, job, seen, now_ms)
+                if key == _UNUSUAL:
+                    add(self._careful(job, seen, now_ms))
+                    continue
             if by_user is not None:
                 mask = by_user.get(job.user)
                 key &= self._lookups.of("user", job.user) if mask is None else mask
@@ -182,19 +191,13 @@ class Compiled:
             # Nobody asks about jobs in this phase.
             return _on_clock(NOTHING, None, seen, disputed=False)
         facts = facts_of(job, seen, self.terms, now_ms=now_ms)
-        growing = {name: fact for name in GROWING if isinstance(fact := facts[0].named[name], Growing)}
-        key = 0
-        for one in facts:
-            mask = lookups.masks.full
-            for name in fields:
-                mask &= lookups.of(name, one.get(name))
-            key |= mask
-        if any(fact.per_ms < 0 for fact in growing.values()):
+        growing = {name: fact for name in GROWING if isinstance(fact := facts[0].named[name], Growing | Bent)}
+        if any(isinstance(fact, Growing) and fact.per_ms < 0 for fact in growing.values()):
             whole = self.policies
             decision = decide(whole, job, seen, self.terms, now_ms=now_ms)
             row = row_of(decision, range(len(whole.policies)), whole.exemptions)
         else:
-            row = row_at(stretches(lookups.masks.alive(key), growing), now_ms)
+            row = row_at(stretches_of(lookups, facts, growing), now_ms)
         began_ms, disputed = _began(job, seen, self.terms.clock, now_ms)
         return _on_clock(row, began_ms if job.phase == "Running" else seen.waiting_since_ms, seen, disputed=disputed)
 
@@ -214,7 +217,8 @@ class Compiled:
         key &= self._running
         if not self._rated:
             return self._sizes.keep(size, masks.tagged(key, 0))
-        cost, cards = cost_rate(job, self.terms.prices), total_cards(job.resources)
+        rates = rates_of(job.pool_id, job.resources, self.terms.prices) if self._priced else ((None, Fraction(0)),)
+        (since_ms, cost), cards = rates[-1], total_cards(job.resources)
         key &= masks.of("cost_rate", cost) & masks.of("total_cards", cards)
         if isinstance(cost, Missing):
             cost = Fraction(0)
@@ -222,13 +226,27 @@ class Compiled:
         if isinstance(cards, Missing):
             cards = 0
             key &= masks.of("card_hours", Missing.UNREADABLE)
-        rates = Rates(cost, cards)
-        if cost < 0 or cards < 0 or len(self._rates) >= MOST_TAGS:
+        if cost < 0 or cards < 0 or len(self._rates) >= MOST_TAGS or len(self._steps) >= MOST_TAGS:
             return self._sizes.keep(size, _UNUSUAL)
-        number = self._numbers.setdefault(rates, len(self._rates))
+        gathers = Rates(cost, cards)
+        number = self._numbers.setdefault(gathers, len(self._rates))
         if number == len(self._rates):
-            self._rates.append(rates)
-        return self._sizes.keep(size, masks.tagged(key, number))
+            self._rates.append(gathers)
+        key = masks.tagged(key, number)
+        if since_ms is not None:
+            self._steps.append((since_ms, key))
+            key = _UNUSUAL - len(self._steps)
+        return self._sizes.keep(size, key)
+
+    def _settled(self, key: int, job: Job, seen: Sighting, now_ms: int) -> int:
+        """
+        Return the mask of a job that began after the last change of its price, by a negative *key*; of another, _UNUSUAL.
+        """
+        if key == _UNUSUAL:
+            return key
+        since_ms, after = self._steps[_UNUSUAL - key - 1]
+        began_ms, _ = _began(job, seen, self.terms.clock, now_ms)
+        return after if began_ms is not None and since_ms <= began_ms else _UNUSUAL
 
     def _with_rest(self, rest: _Rest, job: Job, seen: Sighting, ruling: Ruling, now_ms: int) -> Ruling:
         decision = decide(rest.policies, job, seen, self.terms, now_ms=now_ms)

@@ -8,10 +8,11 @@ from types import EllipsisType
 
 from guard.core.clock import running_time
 from guard.core.facts import Growing, Job, JobKey, Missing
-from guard.core.fields import Facts, Terms, cost_rate, facts_of, total_cards
+from guard.core.fields import Facts, Terms, facts_of, total_cards
 from guard.core.judge import explain, judge, reason, turning_points
 from guard.core.policy import Exemption, Policy, PolicySet
 from guard.core.sighting import Sighting
+from guard.core.spend import rate_of_job
 from guard.core.verdict import Verdict, some
 
 
@@ -98,7 +99,7 @@ def decide(
     judgements = tuple(_judge_policy(policy, facts, roles, span) for policy in policies.policies)
     if clock.dispute:
         judgements = tuple(replace(one, reason=f"{one.reason}; {clock.dispute}") for one in judgements)
-    rate, cards = cost_rate(job, terms.prices), total_cards(job.resources)
+    rate, cards = rate_of_job(job, terms.prices, now_ms=now_ms), total_cards(job.resources)
     return Decision(
         job=job,
         seen=seen,

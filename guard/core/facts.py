@@ -76,8 +76,59 @@ class Growing:
         return self.at_ms + whole + (1 if strictly and whole == exact else 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Bent:
+    """
+    A quantity that grows at another pace from time to time, as money does when a price changes.
+
+    Each of the two or more *pieces* holds from its ``at_ms`` until that of the next one, the first one into the past and
+    the last one into the future too. They meet, and none of them falls.
+    """
+
+    pieces: tuple[Growing, ...]
+
+    def at(self, now_ms: int) -> int | Fraction:
+        """
+        Return the quantity at *now_ms*.
+        """
+        held = [piece for piece in self.pieces if piece.at_ms <= now_ms]
+        return (held[-1] if held else self.pieces[0]).at(now_ms)
+
+    def reaches(self, limit: int | Fraction, *, strictly: bool) -> int | None:
+        """
+        Return the first millisecond at which the quantity is at least *limit* (above it if *strictly*), or None if there is
+        none, because that is always so or never.
+        """
+        ends = [piece.at_ms for piece in self.pieces[1:]]
+        for index, piece in enumerate(self.pieces):
+            turn = piece.reaches(limit, strictly=strictly)
+            if turn is None:
+                if piece.value < limit or (strictly and piece.value == limit):
+                    continue
+                return piece.at_ms if index else None
+            if index == len(ends) or turn < ends[index]:
+                return max(turn, piece.at_ms) if index else turn
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """
+    A fact that has another value from time to time: *first*, and from each of the *steps* on the one beside it.
+    """
+
+    first: Fraction | Missing
+    steps: tuple[tuple[int, Fraction | Missing], ...]
+
+    def at(self, now_ms: int) -> Fraction | Missing:
+        """
+        Return the value at *now_ms*.
+        """
+        return next((value for since, value in reversed(self.steps) if since <= now_ms), self.first)
+
+
 Value = str | int | Fraction
-Fact = Value | Growing | Missing
+Fact = Value | Growing | Bent | Stepped | Missing
 
 
 class JobKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, order=True):

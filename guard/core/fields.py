@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from guard.core.clock import ClockRule, running_time, waiting_time
-from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource, Text
+from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource
 from guard.core.price import PriceBook
 from guard.core.sighting import Sighting
 from guard.core.spans import HOUR_MS
+from guard.core.spend import money
 
 
 class FieldType(enum.Enum):
@@ -129,14 +130,15 @@ def facts_of(job: Job, seen: Sighting, terms: Terms, *, now_ms: int) -> tuple[Fa
     duration = running_time(job, seen, terms.clock, now_ms=now_ms).fact
     # Of an elastic job that is not running it is not known when its running time was, so not on how many nodes.
     spent = duration if job.phase == "Running" or not job.node_counts else UNREADABLE
+    rate, cost = money(job, terms.prices, duration, now_ms=now_ms)
     shared: dict[str, Fact] = {
         "duration": duration,
         "age": _age(job, now_ms),
         "waiting": waiting_time(job, seen, now_ms=now_ms),
         "total_cards": total_cards(resources),
         "card_hours": accumulated(job, spent, card_rate(resources)),
-        "cost_rate": cost_rate(job, terms.prices),
-        "cost": accumulated(job, spent, cost_rate(job, terms.prices)),
+        "cost_rate": rate,
+        "cost": cost,
         "phase": job.phase,
         "pool_id": job.pool_id,
         "user": job.user,
@@ -208,38 +210,9 @@ def card_rate(resources: tuple[Resource, ...]) -> Fraction | Missing:
     return UNREADABLE if isinstance(cards, Missing) else Fraction(cards)
 
 
-def cost_rate(job: Job, prices: PriceBook | None) -> Fraction | Missing:
-    """
-    Return the cost per hour of a job; unreadable without a price.
-    """
-    return rate_of(job.pool_id, job.resources, prices)
-
-
-def rate_of(pool_id: Text, resources: tuple[Resource, ...], prices: PriceBook | None) -> Fraction | Missing:
-    """
-    Return the cost per hour: price x unit_num x node_count, over all resources; unreadable without a price.
-
-    Jobs in a dedicated pool cost nothing extra, because the pool is billed whether they run or not.
-    """
-    if prices is None or pool_id is UNREADABLE:
-        return UNREADABLE
-    if not isinstance(pool_id, Missing):
-        return prices.pool_rate
-    total = Fraction(0)
-    for resource in resources or (Resource(),):
-        code, units, nodes = resource.billing_code, resource.unit_num, resource.node_count
-        if isinstance(code, Missing) or isinstance(units, Missing) or isinstance(nodes, Missing):
-            return UNREADABLE
-        price = prices.price(code)
-        if price is None:
-            return UNREADABLE
-        total += price * units * nodes
-    return total
-
-
 def accumulated(job: Job, duration: Fact, per_hour: Fraction | Missing) -> Growing | Missing:
     """
-    Return what a rate has summed up to over this run, growing while the job runs.
+    Return the card-hours that a rate has summed up to over this run, growing while the job runs.
 
     The node counts of an elastic job scale the rate over time; time before the first of them counts for nothing, because
     the smaller sum is the safe one, and counts of the future are not there yet.

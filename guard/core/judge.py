@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, assert_never
 
-from guard.core.facts import Fact, Growing, Missing
+from guard.core.facts import Bent, Fact, Growing, Missing, Stepped
 from guard.core.fields import Facts, field_type
 from guard.core.policy import All, Clause, Condition, Not, Pattern, Some, show
 from guard.core.verdict import Verdict, every, some
@@ -41,13 +41,15 @@ def judge(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fals
 
 
 def _holds(condition: Condition, fact: Fact, at_ms: int, absent_is_no: bool) -> Verdict:
+    if isinstance(fact, Stepped):
+        fact = fact.at(at_ms)
     if condition.op == "exists":
         if fact is Missing.UNREADABLE:
             return Verdict.UNKNOWN
         return Verdict.of((fact is not Missing.ABSENT) is condition.operand)
     if isinstance(fact, Missing):
         return Verdict.NO_MATCH if absent_is_no and fact is Missing.ABSENT else Verdict.UNKNOWN
-    value = fact.at(at_ms) if isinstance(fact, Growing) else fact
+    value = fact.at(at_ms) if isinstance(fact, Growing | Bent) else fact
     return Verdict.of(_compare(condition, value))
 
 
@@ -64,12 +66,19 @@ def _compare(condition: Condition, value: str | int | Fraction) -> bool:
 
 def turning_points(clause: Clause, facts: Facts) -> Iterable[int]:
     """
-    Yield the milliseconds, past ones too, at which a condition of the clause changes its value as its fact grows.
+    Yield the milliseconds, past ones too, at which a condition of the clause changes its value as its fact grows or
+    takes a step.
     """
     match clause:
         case Condition(field=name, op=op, operand=operand):
             fact = facts.get(name)
-            if op in _ORDER and isinstance(fact, Growing) and isinstance(operand, int | Fraction):
+            if isinstance(fact, Stepped):
+                yield from (
+                    since
+                    for since, _ in fact.steps
+                    if judge(clause, facts, at_ms=since - 1) is not judge(clause, facts, at_ms=since)
+                )
+            elif op in _ORDER and isinstance(fact, Growing | Bent) and isinstance(operand, int | Fraction):
                 turn = fact.reaches(operand, strictly=op in ("gt", "lte"))
                 if turn is not None:
                     yield turn
@@ -87,7 +96,8 @@ class Trace:
     """
     How a clause came to its verdict: its text, the actual value of a condition, and the traces of its parts.
 
-    *turns_at_ms* is the moment, past or future, at which a condition on a growing fact changes its value.
+    *turns_at_ms* is the moment, past or future, at which a condition on a fact that grows or steps changes its
+    value.
     """
 
     text: str
@@ -104,7 +114,8 @@ def explain(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fa
     verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
     if isinstance(clause, Condition):
         actual = show_fact(clause.field, facts.get(clause.field), at_ms)
-        turns_at_ms = next(iter(turning_points(clause, facts)), None)
+        turns = sorted(turning_points(clause, facts), key=lambda turn: (turn <= at_ms, abs(turn - at_ms)))
+        turns_at_ms = next(iter(turns), None)
         return Trace(text=str(clause), verdict=verdict, actual=actual, turns_at_ms=turns_at_ms)
     inner = (clause.part,) if isinstance(clause, Not) else clause.parts
     text = {All: "all", Some: "any", Not: "not"}[type(clause)]
@@ -116,9 +127,11 @@ def show_fact(name: str, fact: Fact, at_ms: int) -> str:
     """
     Return a fact as a person reads it at *at_ms*: its value in the language of policy files, or why it has none.
     """
+    if isinstance(fact, Stepped):
+        fact = fact.at(at_ms)
     if isinstance(fact, Missing):
         return fact.value
-    return show(fact.at(at_ms) if isinstance(fact, Growing) else fact, field_type(name))
+    return show(fact.at(at_ms) if isinstance(fact, Growing | Bent) else fact, field_type(name))
 
 
 def reason(trace: Trace) -> str:

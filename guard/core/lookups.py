@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource
+from guard.core.facts import ABSENT, UNREADABLE, Bent, Fact, Growing, Job, Missing, Resource
 from guard.core.fields import ANNOTATION, cards_of
 from guard.core.masks import Masks
 
@@ -120,7 +120,7 @@ class Lookups:
         Return the mask of one fact that is asked for.
         """
         table = self._by_fact[name]
-        key = Growing if isinstance(fact, Growing) else fact
+        key = Growing if isinstance(fact, Growing | Bent) else fact
         mask = table.get(key)
         if mask is None:
             made = self.masks.of(name, fact)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guard.core.alternatives import Literal, alternatives
-from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Missing
+from guard.core.facts import ABSENT, UNREADABLE, Bent, Fact, Growing, Missing
 from guard.core.fields import ANNOTATION, FIELDS, Facts
 from guard.core.judge import judge
 from guard.core.policy import Condition, Exemption, Pattern, Policy, PolicySet
@@ -96,7 +96,7 @@ class Masks:
         """
         facts = _alone(name, fact)
         broken = self.known.get(name, 0) if isinstance(fact, Missing) else 0
-        if isinstance(fact, Growing):
+        if isinstance(fact, Growing | Bent):
             return self.full
         if isinstance(fact, str):
             # As ``judge`` says, in a tenth of the time: names are many, and so are the patterns for them.

@@ -2,14 +2,16 @@
 What a confirmed termination saved at most, and what a run has cost.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
-from guard.core.facts import Growing, Job, Missing
-from guard.core.fields import accumulated
+from guard.core.facts import UNREADABLE, Job, Missing
+from guard.core.price import PriceBook
 from guard.core.sighting import usable_start
 from guard.core.spans import HOUR_MS
+from guard.core.spend import spent
 
 PLACES = 10
 T = TypeVar("T", int, int | Fraction)
@@ -42,17 +44,29 @@ def left_ms(running_ms: T, *, auto_stop_ms: int | None, horizon_ms: int) -> T | 
     return horizon_ms if auto_stop_ms is None else min(horizon_ms, max(0, auto_stop_ms - running_ms))
 
 
-def settle(job: Job, per_hour: Fraction, *, stopped_ms: int, horizon_ms: int) -> tuple[Decimal | None, Decimal]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """
+    What a termination is reckoned by: the operator's *book*, and the cost *per_hour* of the job when it was decided on.
+    """
+
+    book: PriceBook | None
+    per_hour: Fraction
+
+
+def settle(job: Job, prices: Prices, *, stopped_ms: int, horizon_ms: int) -> tuple[Decimal | None, Decimal]:
     """
     Return (cost of the run, upper savings) of a job that was read back after its termination was accepted at *stopped_ms*.
 
-    The running time is the final ``duration``, else the time from ``start_time`` to the accepted call; with neither the cost
-    is unknown, and the upper savings take the run as just begun.
+    The running time is the final ``duration``, else the time from ``start_time`` to the accepted call; with neither, or
+    without a price at any of that time, the cost is unknown. The upper savings then take the run as just begun.
     """
     running_ms = _final_running_ms(job, stopped_ms)
-    cost = accumulated(job, Growing(running_ms, stopped_ms, 0), per_hour) if running_ms is not None else None
-    upper = upper_savings(per_hour, running_ms or 0, auto_stop_ms=job.auto_stop_ms, horizon_ms=horizon_ms)
-    return exact(Fraction(cost.value)) if isinstance(cost, Growing) else None, exact(upper)
+    cost: Fraction | Missing = UNREADABLE
+    if running_ms is not None:
+        cost = spent(job, prices.book, begin_ms=stopped_ms - running_ms, end_ms=stopped_ms)
+    upper = upper_savings(prices.per_hour, running_ms or 0, auto_stop_ms=job.auto_stop_ms, horizon_ms=horizon_ms)
+    return None if isinstance(cost, Missing) else exact(cost), exact(upper)
 
 
 def _final_running_ms(job: Job, stopped_ms: int) -> int | None:

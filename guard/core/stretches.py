@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from guard.core.alternatives import Literal
-from guard.core.facts import Growing
+from guard.core.facts import Bent, Growing
 from guard.core.fields import Facts
 from guard.core.judge import judge
 from guard.core.masks import Rule
@@ -73,7 +73,7 @@ Stretches = Mapping[int | None, Sequence[Stretch]]
 """The stretches of each policy by its index, and under None those of all exemptions, which spare a job together."""
 
 
-def stretches(alive: Iterable[tuple[Rule, bool]], facts: Mapping[str, Growing]) -> Stretches:
+def stretches(alive: Iterable[tuple[Rule, bool]], facts: Mapping[str, Growing | Bent]) -> Stretches:
     """
     Return the stretches of alternatives that are alive, and sure or not, while the growing *facts* follow their lines.
 
@@ -90,7 +90,7 @@ def stretches(alive: Iterable[tuple[Rule, bool]], facts: Mapping[str, Growing]) 
     return found
 
 
-def window(rule: Rule, facts: Mapping[str, Growing]) -> tuple[float, float]:
+def window(rule: Rule, facts: Mapping[str, Growing | Bent]) -> tuple[float, float]:
     """
     Return from when until before when the literals on these growing *facts* hold, whatever the others do.
     """
@@ -103,20 +103,21 @@ def window(rule: Rule, facts: Mapping[str, Growing]) -> tuple[float, float]:
     return begin, end
 
 
-def _holds(literal: Literal, fact: Growing) -> tuple[float, float]:
+def _holds(literal: Literal, fact: Growing | Bent) -> tuple[float, float]:
     condition = literal.condition
     limit, strictly = condition.operand, condition.op in ("gt", "lte")
     turn: int | None
     if condition.op == "exists":
         turn = None
-    elif fact.per_ms == 1 and isinstance(limit, int) and isinstance(fact.value, int):
+    elif isinstance(fact, Growing) and fact.per_ms == 1 and isinstance(limit, int) and isinstance(fact.value, int):
         turn = fact.at_ms + limit - fact.value + strictly
     else:
         turn = fact.reaches(limit, strictly=strictly)  # type: ignore[arg-type]  # operands of growing fields are numbers
     upwards = (condition.op in ("gt", "gte")) is not literal.negated
     if turn is not None:
         return (turn, math.inf) if upwards else (-math.inf, turn)
-    verdict = judge(condition, Facts({condition.field: fact}, {}), at_ms=fact.at_ms)
+    # It is so at every moment.
+    verdict = judge(condition, Facts({condition.field: fact}, {}), at_ms=0)
     return ALWAYS if bool(verdict) is not literal.negated else NEVER
 
 

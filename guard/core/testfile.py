@@ -1,9 +1,8 @@
 """
 Files of policy tests (`x.test.yaml` beside `x.yaml`) into cases, as strictly as policies are read::
 
-    currency: CNY                          # as in a price book, for policies about money; all three may be left out
-    prices: {modelarts.vm.gpu.p100.eco: 3.5}
-    pool_price_per_hour: 0
+    currency: CNY                          # as in a price book, for policies about money; both may be left out
+    prices: {modelarts.vm.gpu.p100.eco: 3.5}   # or a list of entries
     tests:
       - name: four economic nodes are stopped after a day
         read_at: 2026-01-01T00:00:00Z      # when the job was read; this is the default
@@ -24,7 +23,7 @@ import json
 from collections.abc import Iterable
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
-from fractions import Fraction
+from datetime import UTC
 
 from guard.core.entries import choice_of, items_of, text_of, values_of
 from guard.core.fields import Terms
@@ -33,13 +32,14 @@ from guard.core.operands import number_of
 from guard.core.policy import PolicySet
 from guard.core.policytest import NOTHING, Case, Moment, Subject, Wire
 from guard.core.price import PriceBook
+from guard.core.pricebook import BOOK_KEYS, read_book
 from guard.core.testfacts import read_facts, read_origin
 from guard.core.testtimes import read_instant, read_moment
 from guard.core.verdict import Verdict
 from guard.core.yamlnode import Kind, Listing, Mapping, Node, Scalar, brief, describe, read_yaml
 from guard.errors import Diagnostic
 
-FILE_KEYS = ("tests", "currency", "prices", "pool_price_per_hour")
+FILE_KEYS = ("tests", *BOOK_KEYS)
 TEST_KEYS = ("name", "read_at", "job", "wire", "wire_file", "expect")
 MOMENT_KEYS = ("at", "policies", "exemptions", "terminated_by")
 EXPECTED_KEYS = ("verdict", "deadline")
@@ -107,33 +107,12 @@ def _read_file(root: Mapping, known: _Known, findings: Findings) -> list[Case]:
 
 
 def _read_prices(values: Dictionary[str, Node], root: Mapping, findings: Findings) -> PriceBook | None:
-    if not any(key in values for key in FILE_KEYS[1:]):
+    if not any(key in values for key in BOOK_KEYS):
         return None
-    for key in ("currency", "prices"):
+    for key in BOOK_KEYS:
         if key not in values:
             findings.add(root.mark, f"the key {key!r} is missing; prices need 'currency' and 'prices'")
-    currency = text_of("currency", values, findings)
-    if currency and not (currency.isalpha() and currency.isupper()):
-        findings.add(values["currency"].mark, f"currency: expected capitals such as CNY or USD, got {brief(currency)}")
-    prices = values.get("prices")
-    if prices is not None and not isinstance(prices, Mapping):
-        findings.add(prices.mark, f"prices: expected a mapping of billing code to price, got {describe(prices)}")
-    entries = prices.entries if isinstance(prices, Mapping) else ()
-    pool = values.get("pool_price_per_hour")
-    return PriceBook(
-        currency=currency,
-        prices={code.text: _price(code.text, node, findings) for code, node in entries},
-        pool_rate=Fraction(0) if pool is None else _price("pool_price_per_hour", pool, findings),
-    )
-
-
-def _price(key: str, node: Node, findings: Findings) -> Fraction:
-    numeric = isinstance(node, Scalar) and node.kind in (Kind.INTEGER, Kind.DECIMAL)
-    price = number_of(node) if isinstance(node, Scalar) and numeric else None
-    if price is None or price < 0:
-        findings.add(node.mark, f"{key}: expected a price of 0 or more such as 3.5, got {describe(node)}")
-        return Fraction(0)
-    return price
+    return read_book(values, findings, zone=UTC)
 
 
 def _read_case(node: Mapping, known: _Known, terms: Terms, findings: Findings) -> Case:

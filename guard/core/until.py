@@ -1,5 +1,6 @@
 """
-The end of an exemption: a bare date in the setting's time zone, or a timestamp that names its offset.
+The end of an exemption and the beginning of a price: a bare date in the setting's time zone, or a timestamp that names
+its offset.
 """
 
 import re
@@ -18,6 +19,17 @@ _DATE = re.compile(DATE)
 _TIMESTAMP = re.compile(f"{MOMENT}{OFFSET}?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def parse_since(text: str, *, zone: tzinfo) -> int:
+    """
+    Return the millisecond from which something counts: the start of a date's day in *zone*, or the timestamp.
+
+    Raises ValueError that says what was expected.
+    """
+    if _DATE.fullmatch(text):
+        return (datetime.combine(_existing(text).date(), time(), tzinfo=zone) - _EPOCH) // _MILLISECOND
+    return parse_until(text, zone=zone)
 
 
 def parse_until(text: str, *, zone: tzinfo) -> int:

@@ -261,8 +261,8 @@ class Cycle:
             del self.ended[key]
         metrics.held_back(view.policies, [one for several in self.held.values() for one in several])
         metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
-        for name in self.targets:
-            metrics.fleet.show(name, view.tally(name), view.terms.prices)
+        for name, one in self.targets.items():
+            metrics.fleet.show(name, view.tally(name), view.terms.prices, now_ms=one.source.now_ms())
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """

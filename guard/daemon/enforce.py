@@ -130,7 +130,7 @@ class Enforcer:
             job = replace(job, read_at_ms=known.last_seen_ms)
         step = after_reread(job.phase, job.secondary_phase, sent=in_flight(intent))
         if isinstance(step, Outcome):
-            return settled(intent, job, step, self.confirmation)
+            return settled(intent, job, step, self.confirmation, self.view.terms.prices)
         if step is Step.CONFIRM:
             return None
         return self.view.judge(job, now_ms=target.source.now_ms(), naming=intent.draft.policy)
@@ -277,7 +277,9 @@ class Enforcer:
                 )
             outcome = after_confirm(job.phase, job.secondary_phase, ours=in_flight(intent))
             if outcome is not None:
-                return await self._close(intent, target, settled(intent, job, outcome, self.confirmation))
+                return await self._close(
+                    intent, target, settled(intent, job, outcome, self.confirmation, self.view.terms.prices)
+                )
         last = f"{last or 'no answer'} after {self.confirmation.limit_s:.0f} s"
         return await self._close(intent, target, Closing(outcome=Outcome.UNCONFIRMED, note=last))
 

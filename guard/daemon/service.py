@@ -2,7 +2,7 @@
 The daemon: starts everything, keeps it running, and ends it in order.
 
 The schedule begins the walks, the looks and the deadlines of each target; a tick a second looks at the pause and the lease,
-and another one, which may take its time, at the policy folder. A first SIGTERM or SIGINT lets the intents on
+and another one, which may take its time, at the files of policies and prices. A first SIGTERM or SIGINT lets the intents on
 their way finish, a second one ends at once; both leave a ledger that the next start can go on with.
 """
 
@@ -22,7 +22,7 @@ from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
 from guard.daemon.targets import Target
-from guard.daemon.watch import PolicyWatch
+from guard.daemon.watch import PolicyWatch, PriceFile
 from guard.errors import BadInput, LedgerUnusable, TargetError
 from guard.ports import Clock, Lease
 
@@ -42,6 +42,7 @@ class Service:
 
     cycle: Cycle
     folder: PolicyFolder
+    prices: PriceFile | None = None
     lease: Lease
     clock: Clock
     intervals: Intervals
@@ -59,7 +60,7 @@ class Service:
     _undecided: bool = False
 
     def __post_init__(self) -> None:
-        self.watch = PolicyWatch(folder=self.folder, cycle=self.cycle, clock=self.clock)
+        self.watch = PolicyWatch(folder=self.folder, prices=self.prices, cycle=self.cycle, clock=self.clock)
         self.health = {name: Health() for name in self.cycle.targets}
         self.schedule = Schedule(clock=self.clock, metrics=self.cycle.enforcer.metrics)
 
@@ -240,8 +241,7 @@ class Service:
     async def _tick_forever(self) -> None:
         beaten = -HEARTBEAT_S
         while True:
-            now = asyncio.get_running_loop().time()
-            self.ticked = now
+            now = self.ticked = asyncio.get_running_loop().time()
             if now - beaten >= HEARTBEAT_S:
                 beaten = now
                 await self._attempt("heartbeat", self._beat())

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from guard.core.facts import Job
+from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
-from guard.core.savings import settle
+from guard.core.savings import Prices, settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Confirmation:
     horizon_ms: int = 24 * 3_600_000
 
 
-def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmation) -> Closing:
+def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmation, book: PriceBook | None) -> Closing:
     """
     Return how an intent ends by a reading of its job; savings count up to the horizon, and only of confirmed terminations.
     """
@@ -31,6 +32,6 @@ def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmati
     if outcome is not Outcome.CONFIRMED or not intent.draft.cost_per_hour:
         return Closing(outcome=outcome, note=note)
     stopped_ms = intent.accepted_ms or intent.sending_ms or job.read_at_ms
-    per_hour = Fraction(intent.draft.cost_per_hour)
-    cost, upper = settle(job, per_hour, stopped_ms=stopped_ms, horizon_ms=confirmation.horizon_ms)
+    prices = Prices(book=book, per_hour=Fraction(intent.draft.cost_per_hour))
+    cost, upper = settle(job, prices, stopped_ms=stopped_ms, horizon_ms=confirmation.horizon_ms)
     return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper)

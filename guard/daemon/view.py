@@ -211,9 +211,9 @@ class View:
         self.released_ms.update(dict.fromkeys(released, now_ms))
         return bool(released)
 
-    def take_policies(self, policies: PolicySet, *, now_ms: int) -> None:
+    def take_policies(self, policies: PolicySet, *, now_ms: int, terms: Terms | None = None) -> None:
         """
-        Put a new set of policies in force; an unchanged policy keeps the moment since which it is.
+        Put a new set of policies, or new *terms*, in force; an unchanged policy keeps the moment since which it is.
 
         What was decided by the set before counts no more; every job is to be decided on again.
         """
@@ -222,7 +222,7 @@ class View:
             one.name: self.since_ms.get(one.name, now_ms) if before.get(one.name) == one.digest else now_ms
             for one in policies.policies
         }
-        self.policies, self._judged = policies, None
+        self.policies, self.terms, self._judged = policies, terms or self.terms, None
         self._rules = rulebook(policies, self.terms)
         self.decisions.clear()
         for one in self.watched.values():

@@ -12,6 +12,7 @@ import msgspec
 from guard.core.facts import Job, Missing, Resource, Text
 from guard.core.sighting import Sighting
 from guard.core.spans import MINUTE_MS
+from guard.core.spend import resources_now
 
 # A record says the time of a job that only ran on as well as its newest reading does, but none gets old.
 REFRESH_MS = 30 * MINUTE_MS
@@ -87,7 +88,7 @@ def shape_of(job: Job) -> Shape:
     """
     Return what a job adds to the sums.
     """
-    return (job.phase, job.pool_id, job.resources)
+    return (job.phase, job.pool_id, resources_now(job) if job.node_counts else job.resources)
 
 
 def clock_of(seen: Sighting) -> int:

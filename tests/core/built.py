@@ -11,7 +11,7 @@ from guard.core.decide import Decision, decide
 from guard.core.facts import Job, JobKey, Resource
 from guard.core.fields import Facts, Terms
 from guard.core.policy import Act, All, Clause, Condition, Exemption, Mode, Pattern, Policy, PolicySet
-from guard.core.price import PriceBook
+from guard.core.price import plain_book
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS
 from tests.changing import replace
@@ -38,7 +38,7 @@ CPU_NODES = Resource(
     accelerator="none",
     role="worker",
 )
-BOOK = PriceBook(currency="CNY", prices={P100: Fraction(3), "modelarts.vm.cpu.8u": Fraction(1, 10)})
+BOOK = plain_book("CNY", {P100: Fraction(3), "modelarts.vm.cpu.8u": Fraction(1, 10)})
 TERMS = Terms(prices=BOOK)
 RUNNING = Condition("phase", "eq", "Running")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from built import (
-    BOOK,
     CPU_NODES,
     NOW,
     OVER_A_DAY,
@@ -37,6 +36,7 @@ from guard.core.fields import FIELDS, Terms, facts_of
 from guard.core.lookups import FLAVORS, MOST_KEPT, PLACES, SIZES, TEXTS, Kept
 from guard.core.masks import GROWING
 from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, PolicySet, Some
+from guard.core.price import plain_book
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
@@ -335,7 +335,7 @@ def test_prices_without_end_take_the_careful_way():
     A price below zero and a pool that costs nothing are judged like any other.
     """
     for rate in (Fraction(-1), Fraction(0), Fraction(5)):
-        terms = Terms(prices=replace(BOOK, pool_rate=rate))
+        terms = Terms(prices=plain_book("CNY", {}, pools={"pool": rate}))
         rules = (policy(Condition("cost", "gt", -1)), policy(Condition("cost", "lt", 50), OVER_A_DAY))
         compiled = compile_policies(PolicySet(policies=rules, exemptions=(exemption(OVER_A_DAY),)), terms)
         job = running(pool_id="pool")

@@ -9,10 +9,11 @@ import pytest
 from built import BOOK, CPU_NODES, KEY, NOW, P100, P100_NODES, TERMS, pending, running
 
 from guard.core.facts import ABSENT, UNREADABLE, Growing, Job, Missing, Resource
-from guard.core.fields import FIELDS, Facts, FieldType, Terms, cost_rate, facts_of, field_spec, field_type, total_cards
-from guard.core.price import PriceBook
+from guard.core.fields import FIELDS, Facts, FieldType, Terms, facts_of, field_spec, field_type, total_cards
+from guard.core.price import Per, Price, PriceBook
 from guard.core.sighting import observe
 from guard.core.spans import HOUR_MS
+from guard.core.spend import rate_of_job
 from tests.changing import replace
 
 
@@ -143,7 +144,7 @@ def test_age(create_time, now_ms, age):
 
 
 UNNAMED = replace(P100_NODES, billing_code="modelarts.vm.unnamed")
-POOLS = PriceBook(currency="CNY", prices=BOOK.prices, pool_rate=Fraction(7, 2))
+POOLS = PriceBook(currency="CNY", entries=(*BOOK.entries, Price(pool_id="pool-a", price=Fraction(7, 2), per=Per.NODE_HOUR)))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,10 @@ POOLS = PriceBook(currency="CNY", prices=BOOK.prices, pool_rate=Fraction(7, 2))
         pytest.param({"resources": (replace(P100_NODES, node_count=UNREADABLE),)}, BOOK, UNREADABLE, id="no-nodes"),
         pytest.param({"resources": ()}, BOOK, UNREADABLE, id="no-resource"),
         pytest.param({"pool_id": "pool-a"}, BOOK, Fraction(0), id="pool-costs-nothing-more"),
-        pytest.param({"pool_id": "pool-a", "resources": ()}, POOLS, Fraction(7, 2), id="pool-with-a-shadow-price"),
+        pytest.param({"pool_id": "pool-a", "resources": ()}, BOOK, Fraction(0), id="pool-of-no-readable-resource"),
+        pytest.param({"pool_id": "pool-a"}, POOLS, Fraction(14), id="pool-with-a-shadow-price"),
+        pytest.param({"pool_id": "pool-b"}, POOLS, Fraction(0), id="pool-without-one"),
+        pytest.param({"pool_id": "pool-a", "resources": ()}, POOLS, UNREADABLE, id="shadow-price-of-unknown-nodes"),
         pytest.param({"pool_id": UNREADABLE}, BOOK, UNREADABLE, id="pool-unreadable"),
         pytest.param({"pool_id": "pool-a"}, None, UNREADABLE, id="pool-without-a-price-book"),
     ],
@@ -169,7 +173,7 @@ def test_cost_rate(changes, prices, rate):
     The cost per hour is exact, and unreadable, never 0, if anything in it is.
     """
     job = running(HOUR_MS, **changes)
-    assert cost_rate(job, prices) == rate
+    assert rate_of_job(job, prices, now_ms=NOW) == rate
     facts = of(job, Terms(prices=prices))[0]
     assert facts.get("cost_rate") == rate
     assert value(facts.get("cost")) == rate

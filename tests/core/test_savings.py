@@ -6,10 +6,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from built import NOW, running
+from built import NOW, P100_NODES, running
 
 from guard.core.facts import ABSENT, UNREADABLE
-from guard.core.savings import exact, settle, upper_savings
+from guard.core.price import plain_book
+from guard.core.savings import Prices, exact, settle, upper_savings
 from guard.core.spans import DAY_MS, HOUR_MS
 
 
@@ -55,6 +56,9 @@ def test_upper_savings(auto_stop, running_ms, saved):
     assert upper_savings(Fraction(10), running_ms, auto_stop_ms=auto_stop, horizon_ms=DAY_MS) == saved
 
 
+PRICES = Prices(book=plain_book("CNY", {str(P100_NODES.billing_code): Fraction(10, 8)}), per_hour=Fraction(10))
+
+
 @pytest.mark.parametrize(
     ("changes", "cost", "upper"),
     [
@@ -74,7 +78,7 @@ def test_settle(changes, cost, upper):
     A run's cost is exact where its time is known, and unknown, not 0, where it is not.
     """
     job = running(2 * HOUR_MS, **{"phase": "Terminated", **changes})
-    settled = settle(job, Fraction(10), stopped_ms=NOW, horizon_ms=DAY_MS)
+    settled = settle(job, PRICES, stopped_ms=NOW, horizon_ms=DAY_MS)
     assert settled == (None if cost is None else Decimal(cost), Decimal(upper))
 
 
@@ -83,4 +87,4 @@ def test_a_stop_before_the_start():
     A call that was accepted before the job's clock began has cost nothing.
     """
     job = running(HOUR_MS, duration_ms=ABSENT)
-    assert settle(job, Fraction(10), stopped_ms=NOW - 2 * HOUR_MS, horizon_ms=DAY_MS) == (Decimal(0), Decimal(240))
+    assert settle(job, PRICES, stopped_ms=NOW - 2 * HOUR_MS, horizon_ms=DAY_MS) == (Decimal(0), Decimal(240))

@@ -9,7 +9,7 @@ import pytest
 from daemon_stand import ECO, EXEMPT, NONE, NOW_MS, OBSERVED, ONE_DAY, on_stand, running
 
 from guard.core.fields import Terms
-from guard.core.price import PriceBook
+from guard.core.price import plain_book
 from guard.core.protocol import Outcome
 from guard.daemon.metrics import HOLD_REASONS, Metrics
 from guard.simulator import Fault
@@ -124,7 +124,7 @@ def test_seeding_equals_counting():
     """
 
     async def act(stand):
-        book = PriceBook(currency="CNY", prices={ECO.code: Fraction(7, 2)})
+        book = plain_book("CNY", {ECO.code: Fraction(7, 2)})
         stand.view.terms = Terms(prices=book)
         stand.world.knobs = replace(
             stand.world.knobs, faults=(Fault(operation="terminate", kind="status", status=403, job_id="job-1"),)

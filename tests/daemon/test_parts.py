@@ -14,7 +14,7 @@ from guard.core.records import Pause
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.metrics import Metrics
-from guard.daemon.policies import PolicyFolder
+from guard.daemon.policies import policy_folder
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerUnusable, PolicyErrors
 from tests.changing import replace
@@ -29,7 +29,7 @@ class Folder:
 
     def __init__(self, text=ONE_DAY):
         self.text = text
-        self.folder = PolicyFolder(read=self.read, zone=UTC)
+        self.folder = policy_folder(read=self.read, zone=UTC)
 
     def read(self):
         if self.text is None:

@@ -12,7 +12,8 @@ from policy_disk import BAD, Disk, good
 from structlog.testing import capture_logs
 
 from guard.core.load import digest_of
-from guard.daemon.policies import RESTLESS_S, PolicyFolder
+from guard.daemon.followed import RESTLESS_S
+from guard.daemon.policies import policy_folder
 from guard.errors import BadInput
 from guard.policyfiles import mark_of, read_folder
 
@@ -27,7 +28,7 @@ class Watched:
         for name, text in (files or {"a": good("a")}).items():
             self.disk.write(f"{name}.yaml", text)
         self.now_s = self.delay_s = 0.0
-        self.folder = PolicyFolder(read=self._read, mark=lambda: mark_of(self.disk.path), zone=UTC)
+        self.folder = policy_folder(read=self._read, mark=lambda: mark_of(self.disk.path), zone=UTC)
         self.folder.first()
 
     def _read(self):
@@ -280,7 +281,7 @@ def test_no_half_of_two_versions(tmp_path):
 
     bring(0)
     writer = threading.Thread(target=swap_on, daemon=True)
-    watch = PolicyFolder(read=lambda: read_folder(disk.path), zone=UTC)
+    watch = policy_folder(read=lambda: read_folder(disk.path), zone=UTC)
     watch.first()
     read, restless = set(), 0
     writer.start()

@@ -14,7 +14,8 @@ from policy_disk import BAD, Disk, good
 
 from guard.core.load import digest_of, load
 from guard.core.policy import PolicySet
-from guard.daemon.policies import STILL_S, PolicyFolder
+from guard.daemon.followed import STILL_S
+from guard.daemon.policies import policy_folder
 from guard.daemon.watch import PolicyWatch
 from guard.policyfiles import mark_of, read_folder
 
@@ -59,7 +60,7 @@ class Storm:
         self.disk.write("c.yaml", self.file("c"))
         self.look_at_disk()
         path = self.disk.path
-        self.folder = PolicyFolder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=UTC)
+        self.folder = policy_folder(read=lambda: read_folder(path), mark=lambda: mark_of(path), zone=UTC)
         self.watch = PolicyWatch(folder=self.folder, cycle=self.stand.cycle, clock=self.stand.clock)
         self.put(self.folder.first())
 

@@ -15,7 +15,7 @@ from guard.core.facts import JobKey
 from guard.core.protocol import State
 from guard.daemon.clocks import ScaledClock
 from guard.daemon.endings import Endings
-from guard.daemon.policies import PolicyFolder
+from guard.daemon.policies import policy_folder
 from guard.daemon.schedule import Intervals
 from guard.daemon.service import Service
 from guard.errors import BadInput, LedgerUnusable
@@ -34,7 +34,7 @@ class Daemon:
         self.text = text
         self.trouble = None
         self.polled = asyncio.Event()
-        folder = PolicyFolder(read=self._read, zone=UTC)
+        folder = policy_folder(read=self._read, zone=UTC)
         self.policies = folder.first()
         endings = Endings(cycle=stand.cycle, clock=stand.clock)
         parts = {"cycle": stand.cycle, "lease": stand.lease, "clock": stand.clock, "endings": endings}

@@ -23,7 +23,7 @@ from guard.core.decide import Decision, decide
 from guard.core.facts import ABSENT, UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms
 from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, PolicySet, Some
-from guard.core.price import PriceBook
+from guard.core.price import Price, PriceBook
 from guard.core.sighting import Sighting, observe
 from guard.core.verdict import Verdict
 from tests.changing import replace
@@ -63,6 +63,7 @@ class Life:
     began_ms: int | None = None
     waits_ms: int | None = None
     stands_ms: int | None = None
+    changes: dict[str, dict[int, Fraction]]
 
     def amount(self, name: str, index: int, at_ms: int) -> Any:
         """
@@ -79,7 +80,9 @@ class Life:
             case "card_hours":
                 return self._gathered(Fraction(sum(one.cards_per_node * one.node_count for one in job.resources)), at_ms)
             case "cost":
-                return self._gathered(self._cost_rate(), at_ms)
+                return self._cost(at_ms)
+            case "cost_rate":
+                return self._rate(at_ms)
             case "phase":
                 return job.phase
             case "user" | "description":
@@ -87,12 +90,31 @@ class Life:
                 return value if isinstance(value, str) else None
         return getattr(resource, name)
 
-    def _cost_rate(self) -> Fraction:
-        if isinstance(self.job.pool_id, str):
-            return self.terms.prices.pool_rate
+    def _rate(self, at_ms: int) -> Fraction:
+        total = Fraction(0)
+        for one in self.job.resources:
+            nodes = one.node_count
+            if self.job.node_counts:
+                nodes = sum([nodes for since, nodes in self.job.node_counts if since <= at_ms][-1:])
+            prices = self.changes["pool" if isinstance(self.job.pool_id, str) else one.billing_code]
+            total += prices[max(since for since in prices if since <= at_ms)] * one.unit_num * nodes
+        return total
+
+    def _cost(self, at_ms: int) -> Fraction | None:
+        begin_ms, end_ms = self.began_ms, at_ms
+        if begin_ms is None:
+            if self.stands_ms is None:
+                return None
+            begin_ms, end_ms = self.job.start_time_ms or at_ms, (self.job.start_time_ms or at_ms) + self.stands_ms
+        if end_ms < begin_ms:
+            return self._rate(begin_ms) * (end_ms - begin_ms) / HOUR
+        steps = {
+            *(since for prices in self.changes.values() for since in prices),
+            *(since for since, _ in self.job.node_counts),
+        }
+        cuts = [begin_ms, *sorted(step for step in steps if begin_ms < step < end_ms), end_ms]
         return sum(
-            (self.terms.prices.prices[one.billing_code] * one.unit_num * one.node_count for one in self.job.resources),
-            Fraction(0),
+            (self._rate(first) * (last - first) / HOUR for first, last in zip(cuts, cuts[1:], strict=False)), Fraction(0)
         )
 
     def _gathered(self, per_hour: Fraction, at_ms: int) -> Fraction | None:
@@ -194,7 +216,23 @@ def lives(draw: Any, *, tiny: bool) -> Life:
             replace(one, unit_num=one.unit_num * pace, cards_per_node=one.cards_per_node * pace) for one in resources
         ),
     )
-    book = PriceBook(currency="CNY", prices=CODES, pool_rate=Fraction(draw(SPENT) * pace, 13))
+    # The prices that always counted, and of some from a moment on another one, which may be nothing.
+    changes = {code: {-(10**15): price} for code, price in {**CODES, "pool": Fraction(draw(SPENT), 13)}.items()}
+    for code, since, price in draw(STEPS):
+        changes[code][NOW + since * (1 if tiny else HOUR)] = price
+    book = PriceBook(
+        currency="CNY",
+        entries=tuple(
+            Price(
+                code="" if code == "pool" else code,
+                pool_id=code if code == "pool" else "",
+                price=price,
+                valid_from_ms=None if since < 0 else since,
+            )
+            for code, prices in changes.items()
+            for since, price in prices.items()
+        ),
+    )
     life = Life(
         job=job,
         seen=observe(None, job),
@@ -202,6 +240,7 @@ def lives(draw: Any, *, tiny: bool) -> Life:
         now_ms=NOW,
         reach_ms=40 if tiny else 2 * DAY,
         began_ms=read_ms - spent,
+        changes=changes,
     )
     match kind:
         case "waiting":
@@ -230,6 +269,17 @@ def lives(draw: Any, *, tiny: bool) -> Life:
 KINDS = st.sampled_from(("several", "elastic", "stood still", "waiting", "returned", "several", "elastic", "completed"))
 FEW = st.integers(0, 3)
 SPENT = st.integers(1, 30)
+STEPS = st.one_of(
+    st.just([]),
+    st.lists(
+        st.tuples(
+            st.sampled_from((*sorted(CODES), "pool")),
+            st.integers(-40, 60),
+            st.sampled_from((Fraction(0), Fraction(1), Fraction(7, 3), Fraction(20))),
+        ),
+        max_size=6,
+    ),
+)
 SCALINGS = st.dictionaries(st.one_of(st.just(0), st.integers(0, 40)), st.integers(0, 4), min_size=1, max_size=4)
 RESOURCES = st.lists(
     st.builds(
@@ -261,6 +311,7 @@ def cases(draw: Any, *, tiny: bool = False, begun: bool = False) -> Case:
     if tiny:
         moments = set(range(life.now_ms - 90, life.now_ms + 90))
     else:
+        met |= {since for prices in life.changes.values() for since in prices if since > 0}
         met |= {life.now_ms, *(one.until_ms for one in exemptions)}
         moments = {turn + beside for turn in met for beside in range(-3, 4)}
     far = {life.now_ms + 10**12}
@@ -360,12 +411,12 @@ def compared(turn: Turn, life: Life, met: set[int]) -> Condition:
     """
     at_ms = moment_of(turn.moment, life) + turn.later_ms
     met.add(at_ms)
-    known = [name for name in (*SPANS, *MONEY, *MONEY) if life.amount(name, 0, at_ms) is not None]
+    known = [name for name in (*SPANS, *MONEY, *MONEY, "cost_rate") if life.amount(name, 0, at_ms) is not None]
     name = (*known, *known, *known, *SPANS)[turn.choice % (3 * len(known) + len(SPANS))]
     if name not in known:
         return Condition(name, turn.op, 0)
     amount = life.amount(name, 0, at_ms)
-    slope = life.amount(name, 0, at_ms + 1) - amount if name in MONEY else 0
+    slope = life.amount(name, 0, at_ms + 1) - amount if name in MONEY else int(name == "cost_rate")
     return Condition(name, turn.op, amount + turn.beside * slope)
 
 
@@ -489,6 +540,7 @@ def orders_of(decision: Decision) -> tuple[bool, ...]:
             False,
             (
                 *("opens", "closes again", "of several resources", "elastic", "waiting", "out of the unknown", "never"),
+                *("over a change of the price", "at a change of the price"),
                 *("matches now", "spared", "woken by an expiry", "woken by a turn"),
             ),
             id="to-come",
@@ -534,6 +586,14 @@ def kinds_of(case: Case) -> Iterator[str]:
             yield "elastic"
         if life.waits_ms is not None:
             yield "waiting"
+        opened_ms = first_of_match(case, 0) or 0
+        steps = {since for prices in life.changes.values() for since in prices}
+        if life.began_ms is not None and any(
+            life._rate(step) != life._rate(step - 1) and life.began_ms < step < opened_ms for step in steps if step > 0
+        ):
+            yield "over a change of the price"
+        if opened_ms in steps:
+            yield "at a change of the price"
         if case.verdicts(life.now_ms)[0] is Verdict.UNKNOWN:
             yield "out of the unknown"
     if case.spared(life.now_ms):

@@ -13,7 +13,7 @@ from typing import Any
 
 from guard.core.facts import ABSENT, UNREADABLE, Job, JobKey, Missing, Resource
 from guard.core.fields import Terms
-from guard.core.price import PriceBook
+from guard.core.price import Per, Price, PriceBook
 
 NOW = 1_750_000_000_000
 HOUR = 3_600_000
@@ -21,10 +21,14 @@ QUARTER = HOUR // 4
 WAITING = ("Creating", "Pending")
 PHASES = ("Running",) * 12 + ("Pending", "Pending", "Creating", "Completed", "Terminating")
 PRICES = {"vm.gpu.p100.eco": 3.25, "vm.gpu.p100": 6.0, "vm.npu.910b": 12.5, "vm.cpu.8u": 0.25}
-POOL_RATE = 0.5
+POOL_RATES = {"pool-a": 0.5, "pool-b": 0}
 TERMS = Terms(
     prices=PriceBook(
-        currency="CNY", prices={code: Fraction(price) for code, price in PRICES.items()}, pool_rate=Fraction(POOL_RATE)
+        currency="CNY",
+        entries=(
+            *(Price(code=code, price=Fraction(price)) for code, price in PRICES.items()),
+            Price(pool_id="pool-a", price=Fraction(POOL_RATES["pool-a"]), per=Per.NODE_HOUR),
+        ),
     )
 )
 TEXTS = {
@@ -148,8 +152,15 @@ def rows_of(job: Job) -> tuple[Row, ...]:
     duration = UNREADABLE if isinstance(job.phase, Missing) else job.duration_ms
     cards = [_cards(one) for one in job.resources]
     total = _sum(cards)
-    rates = [_product(_price(one.billing_code), one.unit_num, one.node_count) for one in job.resources]
-    rate: Any = POOL_RATE if isinstance(job.pool_id, str) else _sum(rates) if job.pool_id is ABSENT else UNREADABLE
+    rate: Any = UNREADABLE
+    if job.pool_id is ABSENT:
+        rate = _sum([_product(_price(one.billing_code), one.unit_num, one.node_count) for one in job.resources])
+    elif isinstance(job.pool_id, str):
+        rate = (
+            _sum([_product(POOL_RATES[job.pool_id], one.node_count) for one in job.resources])
+            if POOL_RATES[job.pool_id]
+            else 0
+        )
     # A waiting job is known not to have run only if both of its clocks could be read.
     waits = job.phase in WAITING and job.duration_ms == 0
     shared: Row = {

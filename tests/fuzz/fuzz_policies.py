@@ -26,7 +26,7 @@ from guard.core.load import EXEMPTION_KEYS, POLICY_KEYS, SECTIONS, load
 from guard.core.operands import OPERATORS
 from guard.core.policy import PolicySet
 from guard.core.schema import policy_schema
-from guard.daemon.policies import PolicyFolder
+from guard.daemon.policies import policy_folder
 from guard.errors import PolicyErrors
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,7 +66,7 @@ class Fuzzing:
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.folder = PolicyFolder(read=lambda: self.files, zone=UTC)
+        self.folder = policy_folder(read=lambda: self.files, zone=UTC)
         self.in_force = self.folder.first()
         self.validator = Draft202012Validator(policy_schema())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from guard.core.yamltext import MAX_BYTES
-from guard.daemon.policies import PolicyFolder
+from guard.daemon.policies import policy_folder
 from guard.errors import PolicyErrors
 from guard.policyfiles import load_paths, read_folder
 
@@ -58,7 +58,7 @@ def test_bombs(tmp_path, content, message):
     A bomb is refused before it is composed, by the daemon and by who only validates, each in under a second of computing.
     """
     limit_s = SOME_SECONDS if message is ALIAS else A_SECOND
-    folder = PolicyFolder(read=lambda: read_folder(tmp_path), zone=UTC)
+    folder = policy_folder(read=lambda: read_folder(tmp_path), zone=UTC)
     file = tmp_path / "a.yaml"
     file.write_text(GOOD)
     folder.first()
