@@ -3,6 +3,7 @@
 """
 
 import json
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 from guard.cli import app
 from guard.core.schema import policy_schema
 from guard.errors import BadInput
-from guard.pricing.book import read_book
+from guard.policyfiles import read_file
+from guard.pricing.book import Books
 from guard.schema import SchemaKind, schema_of
 from guard.settings import Settings, fixed_settings
 
@@ -119,8 +121,8 @@ def test_bad_settings(more):
     ("written", "good"),
     [
         pytest.param("{currency: CNY, prices: {}}", True, id="as-little-as-possible"),
-        pytest.param("{currency: CNY, prices: {a: 3.50, b: 0}, pool_price_per_hour: 1}", True, id="everything"),
-        pytest.param("{currency: CNY, prices: {a: 999999999999999999999}}", True, id="largest"),
+        pytest.param("{currency: CNY, prices: {a: 3.50, b: 0}}", True, id="short"),
+        pytest.param("{currency: CNY, prices: {a: 1000000000000000}}", True, id="largest"),
         pytest.param("{prices: {}}", False, id="no-currency"),
         pytest.param("{currency: CNY}", False, id="no-prices"),
         pytest.param("{currency: yuan, prices: {}}", False, id="small-letters"),
@@ -130,8 +132,10 @@ def test_bad_settings(more):
         pytest.param("{currency: CNY, prices: {a: free}}", False, id="text"),
         pytest.param("{currency: CNY, prices: {a: [1]}}", False, id="list-for-a-price"),
         pytest.param("{currency: CNY, prices: {a: .inf}}", False, id="endless"),
-        pytest.param("{currency: CNY, prices: {a: 1000000000000000000000}}", False, id="too-large"),
-        pytest.param("{currency: CNY, prices: {}, pool_price_per_hour: none}", False, id="pool-price"),
+        pytest.param("{currency: CNY, prices: {a: 1000000000000001}}", False, id="too-large"),
+        pytest.param("{currency: CNY, prices: {}, pool_price_per_hour: 1}", False, id="former-key"),
+        pytest.param('{currency: CNY, prices: [{pool_id: p, glob: "a*", price: 1, per: node-hour}]}', True, id="long"),
+        pytest.param("{currency: CNY, prices: [{pool_id: p, price: 1, per: day}]}", False, id="per"),
         pytest.param("{currency: CNY, prices: {}, price: 1}", False, id="unknown-key"),
         pytest.param("[]", False, id="list"),
     ],
@@ -144,7 +148,7 @@ def test_price_books(tmp_path, written, good):
     path.write_text(written)
     assert PRICES.is_valid(yaml.safe_load(written)) is good
     if good:
-        assert read_book(path).currency == "CNY"
+        assert Books(zone=ZoneInfo("UTC")).load(read_file(path)).currency == "CNY"
     else:
         with pytest.raises(BadInput):
-            read_book(path)
+            Books(zone=ZoneInfo("UTC")).load(read_file(path))

@@ -65,6 +65,7 @@ def read_book(values: Dictionary[str, Node], findings: Findings, *, zone: tzinfo
     if isinstance(node, Scalar) and node.kind is Kind.TEXT and not re.fullmatch(CURRENCY, currency):
         hint = did_you_mean(currency, (currency.upper(),)) if re.fullmatch(CURRENCY, currency.upper()) else ""
         findings.add(node.mark, f"currency: expected three capitals such as CNY or USD, got {brief(currency)}{hint}")
+        currency = ""
     prices = values.get("prices")
     if isinstance(prices, Mapping):
         entries = tuple(

@@ -36,7 +36,7 @@ from guard.core.fields import FIELDS, Terms, facts_of
 from guard.core.lookups import FLAVORS, MOST_KEPT, PLACES, SIZES, TEXTS, Kept
 from guard.core.masks import GROWING
 from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, PolicySet, Some
-from guard.core.price import plain_book
+from guard.core.price import Per, Price, PriceBook, plain_book
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
@@ -340,6 +340,67 @@ def test_prices_without_end_take_the_careful_way():
         compiled = compile_policies(PolicySet(policies=rules, exemptions=(exemption(OVER_A_DAY),)), terms)
         job = running(pool_id="pool")
         same(compiled, job, observe(None, job))
+
+
+MOMENTS = st.one_of(st.none(), st.integers(-45, 60))
+ENTRIES = st.lists(
+    st.builds(
+        lambda code, pool, price, since, hours: Price(
+            code=code,
+            pool_id="" if code else pool,
+            price=price,
+            per=Per.NODE_HOUR if price == 2 else Per.UNIT_HOUR,
+            valid_from_ms=None if since is None else NOW + since * (HOUR_MS if hours else 1),
+        ),
+        st.sampled_from((P100, P100, "modelarts.vm.cpu.8u", "")),
+        st.sampled_from(("pool", "a")),
+        st.sampled_from((Fraction(0), Fraction(1, 3), Fraction(2), Fraction(20))),
+        MOMENTS,
+        st.booleans(),
+    ),
+    max_size=7,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sets(), st.lists(JOBS, min_size=1, max_size=3), ENTRIES, st.integers(0, 70))
+def test_rulings_equal_decisions_while_prices_change(policies, jobs, entries, later_ms):
+    """
+    Of jobs of milliseconds with gaps, whatever prices began before, in or after their runs.
+    """
+    compiled = compile_policies(policies, Terms(prices=PriceBook(currency="CNY", entries=tuple(entries))))
+    for job in jobs:
+        same(compiled, job, observe(None, job), now_ms=NOW + later_ms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.randoms(use_true_random=False), ENTRIES)
+def test_rulings_equal_decisions_on_long_jobs_while_prices_change(rng, entries):
+    """
+    Of jobs of days, elastic ones too, under clauses on every quantity.
+    """
+    policies = tuple(policy(lines_of(rng)) for _ in range(3))
+    spared = (exemption(lines_of(rng), until_ms=NOW + rng.randint(-1, 40) * HOUR_MS),)
+    terms = Terms(prices=PriceBook(currency="CNY", entries=tuple(entries)))
+    compiled = compile_policies(PolicySet(policies=policies, exemptions=spared), terms)
+    for _ in range(3):
+        job = random_job(rng)
+        same(compiled, job, observe(None, job), now_ms=NOW + rng.choice((0, 1, HOUR_MS, 3 * HOUR_MS)))
+
+
+def test_a_job_that_began_after_the_last_change_takes_the_short_way():
+    """
+    A price that changed before the run is like one that never did; at the very start of the run too.
+    """
+    for since in (25 * HOUR_MS + 1, 25 * HOUR_MS, 25 * HOUR_MS - 1):
+        entries = (Price(code=P100, price=Fraction(1)), Price(code=P100, price=Fraction(2), valid_from_ms=NOW - since))
+        rules = (policy(Condition("cost", "gt", 300)), policy(Condition("cost_rate", "gte", 16)))
+        compiled = compile_policies(PolicySet(policies=rules), Terms(prices=PriceBook(currency="CNY", entries=entries)))
+        same(compiled, running(), observe(None, running()))
+        # On the time line of the run stands only what the short way found.
+        assert bool(compiled.rule([(running(), observe(None, running()))], now_ms=NOW)[0].run.since) is (
+            since >= 25 * HOUR_MS
+        )
 
 
 def test_missing_facts_are_told_apart():

@@ -208,7 +208,6 @@ def test_moments_and_prices():
         """
 currency: CNY
 prices: {a: 0.1, b: 2}
-pool_price_per_hour: 1.5
 tests:
   - name: t
     read_at: 2026-02-01T08:00:00+08:00
@@ -221,9 +220,9 @@ tests:
 """
     )
     read_at = case.read_at_ms
-    assert (case.name, case.file, case.line, read_at) == ("t", "p.test.yaml", 6, 1_769_904_000_000)
-    assert case.terms.prices.prices == {"a": Fraction(1, 10), "b": Fraction(2)}
-    assert (case.terms.prices.currency, case.terms.prices.pool_rate) == ("CNY", Fraction(3, 2))
+    assert (case.name, case.file, case.line, read_at) == ("t", "p.test.yaml", 5, 1_769_904_000_000)
+    assert {one.code: one.price for one in case.terms.prices.entries} == {"a": Fraction(1, 10), "b": Fraction(2)}
+    assert case.terms.prices.currency == "CNY"
     first, second, third, fourth = case.moments
     assert (first.at_ms, first.verdicts, first.terminated_by) == (read_at, {"one-day": Verdict.UNKNOWN}, "")
     assert (second.at_ms, second.deadlines) == (read_at + HOUR_MS + 1, {"one-day": read_at - 1, "dear": None})
@@ -293,7 +292,7 @@ OTHERS = "expected a mapping of names to verdicts"
         pytest.param(
             "§§test: []",
             [
-                " unknown key 'test' (did you mean tests?); expected one of tests, currency, prices, pool_price_per_hour",
+                " unknown key 'test' (did you mean tests?); expected one of tests, currency, prices",
                 " the required key 'tests' is missing",
             ],
             id="misspelt",
@@ -544,20 +543,20 @@ def test_expectations_that_are_refused(expect, messages):
             "§prices: {a: 1}", ["the key 'currency' is missing; prices need 'currency' and 'prices'"], id="of-what"
         ),
         pytest.param(
-            "currency: §cny\nprices: §[a]",
+            "currency: §cny\nprices: §a",
             [
-                "currency: expected capitals such as CNY or USD, got 'cny'",
-                "prices: expected a mapping of billing code to price, got a list",
+                "currency: expected three capitals such as CNY or USD, got 'cny' (did you mean CNY?)",
+                "prices: expected a list of entries, or a mapping of billing code to price, got the text 'a'",
             ],
             id="wrong",
         ),
         pytest.param(
-            "currency: CNY\nprices: {a: §-1, b: §'2', c: §[3]}\npool_price_per_hour: §.inf",
+            "currency: CNY\nprices: {a: §-1, b: §'2', c: §[3], d: §.inf}",
             [
-                "a: expected a price of 0 or more such as 3.5, got the number -1",
-                "b: expected a price of 0 or more such as 3.5, got the text '2'",
-                "c: expected a price of 0 or more such as 3.5, got a list",
-                "pool_price_per_hour: expected a price of 0 or more such as 3.5, got the non-finite number .inf",
+                "a: expected a price from 0 to 10^15 such as 3.5, got the number -1",
+                "b: expected a price from 0 to 10^15 such as 3.5, got the text '2'; numbers stand without quotes",
+                "c: expected a price from 0 to 10^15 such as 3.5, got a list",
+                "d: expected a price from 0 to 10^15 such as 3.5, got the non-finite number .inf",
             ],
             id="no-price",
         ),

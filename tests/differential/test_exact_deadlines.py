@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -113,9 +114,7 @@ class Life:
             *(since for since, _ in self.job.node_counts),
         }
         cuts = [begin_ms, *sorted(step for step in steps if begin_ms < step < end_ms), end_ms]
-        return sum(
-            (self._rate(first) * (last - first) / HOUR for first, last in zip(cuts, cuts[1:], strict=False)), Fraction(0)
-        )
+        return sum((self._rate(first) * (last - first) / HOUR for first, last in pairwise(cuts)), Fraction(0))
 
     def _gathered(self, per_hour: Fraction, at_ms: int) -> Fraction | None:
         if self.began_ms is None:
