@@ -11,8 +11,9 @@ import structlog
 from guard import __version__
 from guard.app import Outside, Wired, connected, wired
 from guard.core.ended import RunRecord
-from guard.core.facts import Job
+from guard.core.facts import Job, JobKey
 from guard.core.plan import Finding
+from guard.core.price import PriceBook
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
 from guard.daemon.access import Access, AccessFiles
@@ -28,6 +29,7 @@ from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
 from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
+from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
 from guard.settings import Settings
 from guard.spending import Question, Spent, spent
@@ -258,6 +260,20 @@ async def spend(settings: Settings, asked: Question, progress: Callable[[int, in
     """
     async with recorded(settings) as ledger:
         return await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
+
+
+async def priced(settings: Settings, book: PriceBook, *, at_ms: int) -> Priced:
+    """
+    Hold a price book against the live jobs that the ledger knows of the targets.
+    """
+    found = Priced(book=book, at_ms=at_ms)
+    async with recorded(settings) as ledger:
+        for target in settings.targets:
+            after: JobKey | None = None
+            while known := await ledger.known(target.name, after=after):
+                found.take(known)
+                after = known[-1][0].key
+    return found
 
 
 @contextlib.asynccontextmanager

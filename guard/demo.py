@@ -22,6 +22,7 @@ from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.core.spans import HOUR_MS, MINUTE_MS
 from guard.daemon.clocks import ScaledClock
+from guard.demospend import money_data, money_table, tell_spend
 from guard.report import intent_row, iso
 from guard.screen import plain, table
 from guard.settings import Settings, fixed_settings, shipped_policies
@@ -97,11 +98,13 @@ async def play(options: DemoOptions, folder: Path, console: Console | None) -> P
         settings = _settings(folder, server.url)
         credentials = {"HUAWEICLOUD_SDK_AK": ACCESS_KEY, "HUAWEICLOUD_SDK_SK": SECRET_KEY}
 
-        async def beside(_: Wired, port: int) -> None:
+        async def beside(guard: Wired, port: int) -> None:
             if console is not None:
                 console.print(f"simulated ModelArts: {server.url}   metrics: http://127.0.0.1:{port}/metrics")
                 console.print(f"time runs {SPEED:.0f} times as fast: a second here is a minute there\n", style="bold")
+            telling = asyncio.create_task(tell_spend(guard, lambda line: _tell(console, clock, line)))
             await asyncio.Event().wait() if options.seconds is None else await asyncio.sleep(options.seconds)
+            telling.cancel()
 
         await commands.run(settings, Outside(clock=clock, environment=credentials), beside=beside)
         async with commands.recorded(settings) as ledger:
@@ -160,11 +163,16 @@ def _speak(console: Console | None, clock: ScaledClock, names: Mapping[str, str]
     """
 
     def tell(_: Any, __: str, event: Any) -> Any:
-        if console is not None and (line := _line(event, names)):
-            console.print(plain(f"{datetime.fromtimestamp(clock.now(), UTC):%H:%M:%S}  {line}"), soft_wrap=True)
+        if line := _line(event, names):
+            _tell(console, clock, line)
         raise structlog.DropEvent
 
     structlog.configure(processors=[tell])
+
+
+def _tell(console: Console | None, clock: ScaledClock, line: str) -> None:
+    if console is not None:
+        console.print(plain(f"{datetime.fromtimestamp(clock.now(), UTC):%H:%M:%S}  {line}"), soft_wrap=True)
 
 
 def _line(event: dict[str, Any], names: Mapping[str, str]) -> str:
@@ -205,6 +213,7 @@ def summarise(played: Played) -> dict[str, Any]:
         "log_and_ledger_agree": in_ledger == in_log == in_fates,
         "worst_lateness_seconds": max(lateness, default=0) / 1000,
         "savings_upper": {"CNY": str(saved)},
+        "money": money_data(played.intents),
         "intents": [intent_row(one) for one in played.intents],
     }
 
@@ -213,15 +222,16 @@ def _print_summary(console: Console, played: Played, summary: dict[str, Any]) ->
     rows = []
     for one in sorted(played.intents, key=lambda intent: intent.number):
         late = "" if one.lateness_ms is None else f"{one.lateness_ms / SPEED:.0f} ms"
-        saved = "" if one.savings_upper is None else f"{one.savings_upper:.2f} {one.draft.currency}"
+        cost = "unknown" if one.cost is None else f"{one.cost:,.2f} {one.draft.currency}"
+        saved = "" if one.savings_upper is None else f"{one.savings_upper:,.2f} {one.draft.currency}"
         outcome = one.outcome.value if one.outcome else f"open ({one.state.value})"
         facts = one.draft.facts
-        rows.append((facts["name"], facts["user"], one.draft.policy, outcome, late, saved))
+        rows.append((facts["name"], facts["user"], one.draft.policy, outcome, late, cost, saved))
     console.print()
-    console.print(table("", ("job", "user", "stopped by", "outcome", "late (real)", "saved at most"), rows))
+    console.print(table("", ("job", "user", "stopped by", "outcome", "late (real)", "had cost", "saved at most"), rows))
     console.print(f"{len(summary['stopped'])} jobs stopped, {summary['jobs'] - len(summary['stopped'])} left alone")
     worst_ms = summary["worst_lateness_seconds"] * 1000 / SPEED
     console.print(f"worst lateness: {worst_ms:.0f} ms of real time, from due to the accepted call")
-    console.print(f"saved at most, over 24 h: {float(summary['savings_upper']['CNY']):.2f} CNY")
+    console.print(money_table(played.intents, "CNY"))
     agree = "agree" if summary["log_and_ledger_agree"] else "DO NOT AGREE"
     console.print(f"the service's own log, the ledger and the fates of the jobs {agree}", style="bold")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from guard.billed import NO_BILL, Bill, bill_data, bill_of
 from guard.core.decide import Decision
 from guard.core.facts import TERMINABLE_PHASES
 from guard.core.fields import Terms, facts_of
@@ -54,6 +55,7 @@ class Explained:
     facts: Mapping[str, str]
     policies: tuple[ExplainedRule, ...]
     exemptions: tuple[ExplainedRule, ...] = ()
+    bill: Bill = NO_BILL
 
 
 def explain_job(decision: Decision, policies: PolicySet, terms: Terms) -> Explained:
@@ -67,6 +69,7 @@ def explain_job(decision: Decision, policies: PolicySet, terms: Terms) -> Explai
         at_ms=decision.at_ms,
         summary=_summary(decision),
         facts=facts_as_text(decision, every),
+        bill=bill_of(decision, terms),
         policies=tuple(
             ExplainedRule(
                 name=one.policy.name,
@@ -161,6 +164,7 @@ def explained_data(explained: Explained) -> dict[str, Any]:
         "at": iso(explained.at_ms),
         "summary": explained.summary,
         "facts": dict(explained.facts),
+        "money": bill_data(explained.bill),
         "policies": [rule(one) for one in explained.policies],
         "exemptions": [rule(one) for one in explained.exemptions],
     }

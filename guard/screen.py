@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from guard.billed import bill_lines
 from guard.core.judge import Trace
 from guard.core.verdict import Verdict
 from guard.explained import Explained
@@ -155,6 +156,8 @@ def show_explained(console: Console, explained: Explained) -> None:
             for part in trace.parts or (trace,):
                 _branch(branch, part, explained.at_ms)
         console.print(tree)
+    for line in bill_lines(explained.bill):
+        console.print(plain(line), soft_wrap=True)
     console.print()
     console.print(table("facts", ("fact", "value"), explained.facts.items()))
 

@@ -16,6 +16,7 @@ from guard.cli.acting import acting
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
 from guard.cli.spend import spending
+from guard.cli.prices import prices
 
 app = typer.Typer(
     name="guard",
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(acting)
 app.add_typer(policies)
 app.add_typer(spending)
+app.add_typer(prices)
 app.add_typer(ledger, name="ledger")
 
 
