@@ -93,8 +93,8 @@ def bill_lines(bill: Bill) -> list[str]:
     lines = [
         f"{iso(item.begin_ms)} {one.code or 'every code'}: {format_number(one.entry.price, places=10)} {bill.currency}"
         f"{f' x {one.units} units' if one.entry.per is Per.UNIT_HOUR else ''} x {one.nodes} nodes"
-        f" x {format_span(item.end_ms - item.begin_ms)} = {format_number(_cost(item, one.per_hour), places=6)} {bill.currency}"
-        f"  ({one.entry.place})"
+        f" x {format_span(item.end_ms - item.begin_ms)}"
+        f" = {format_number(_cost(item, one.per_hour), places=6)} {bill.currency}  ({one.entry.place})"
         for item in bill.items
         for one in item.charges
     ]

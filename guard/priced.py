@@ -19,25 +19,28 @@ UNREADABLE = "unreadable"
 @dataclass(slots=True)
 class Seen:
     """
-    A billing code in a pool ("" for the public one): how many jobs use it, and since when one of them was first seen.
-
-    *missing* of them have no price there, because none is in the book or because a fact is unreadable.
+    How many jobs use a billing code in a pool, and since when one of them was first seen.
     """
 
     jobs: int = 0
-    missing: int = 0
     since_ms: int = 0
+
+
+Use = tuple[str, str]
+"""A billing code, and the pool that it is used in ("" for the public one)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Priced:
     """
-    What is seen, by billing code and pool, against a *book* at *at_ms*.
+    What is seen against a *book* at *at_ms*: with a price, and *without* one, because none is in the book or a fact is
+    unreadable.
     """
 
     book: PriceBook
     at_ms: int
-    seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    seen: dict[Use, Seen] = field(default_factory=dict)
+    without: dict[Use, Seen] = field(default_factory=dict)
 
     def take(self, known: Iterable[tuple[Job, Sighting]]) -> None:
         """
@@ -47,61 +50,57 @@ class Priced:
             pool = (
                 UNREADABLE if job.pool_id is Missing.UNREADABLE else "" if isinstance(job.pool_id, Missing) else job.pool_id
             )
-            found: dict[str, bool] = {}
+            unknown: dict[str, bool] = {}
             for one in job.resources or (Resource(),):
                 code = UNREADABLE if isinstance(one.billing_code, Missing) else one.billing_code
                 charges = charges_of(job.pool_id, (one,), self.book, at_ms=self.at_ms)
-                found[code] = found.get(code, False) or isinstance(charges, Missing)
-            for code, missing in found.items():
-                seen = self.seen.setdefault((code, pool), Seen(since_ms=sighting.first_seen_ms))
+                unknown[code] = unknown.get(code, False) or isinstance(charges, Missing)
+            for code, missing in unknown.items():
+                seen = (self.without if missing else self.seen).setdefault(
+                    (code, pool), Seen(since_ms=sighting.first_seen_ms)
+                )
                 seen.jobs += 1
-                seen.missing += missing
                 seen.since_ms = min(seen.since_ms, sighting.first_seen_ms)
 
     def entry(self, code: str, pool: str) -> Price | None:
         """
         Return the entry that counts now for what is seen under that code and pool.
         """
-        return self.book.price("" if code == UNREADABLE else code, pool_id=pool, at_ms=self.at_ms)
+        return self.book.price(_code(code), pool_id=pool, at_ms=self.at_ms)
 
     def unused(self) -> list[Price]:
         """
         Return the entries that are for nothing that is seen, now or later.
         """
-        used = {
-            id(one)
-            for code, pool in self.seen
-            for one in self.book.fitting("" if code == UNREADABLE else code, pool_id=pool)
-        }
+        uses = {*self.seen, *self.without}
+        used = {id(one) for code, pool in uses for one in self.book.fitting(_code(code), pool_id=pool)}
         return [one for one in self.book.entries if id(one) not in used]
+
+
+def _code(code: str) -> str:
+    return "" if code == UNREADABLE else code
 
 
 def priced_data(priced: Priced) -> dict[str, Any]:
     """
-    Return the report as plain data, moments in ISO 8601 and prices as exact text.
+    Return the report as plain data, moments in ISO 8601 and prices as exact text; what most jobs use comes first.
     """
-    rows = sorted(priced.seen.items(), key=lambda one: (-one[1].jobs, one[0]))
     return {
         "at": iso(priced.at_ms),
         "currency": priced.book.currency,
-        "priced": [
-            {
-                "billing_code": code,
-                "pool_id": pool or None,
-                "jobs": seen.jobs - seen.missing,
-                "first_seen": iso(seen.since_ms),
-                **_entry(priced.entry(code, pool)),
-            }
-            for (code, pool), seen in rows
-            if seen.jobs > seen.missing
-        ],
-        "unpriced": [
-            {"billing_code": code, "pool_id": pool or None, "jobs": seen.missing, "first_seen": iso(seen.since_ms)}
-            for (code, pool), seen in rows
-            if seen.missing
-        ],
+        "priced": [{**_row(use, seen), **_entry(priced.entry(*use))} for use, seen in _most_first(priced.seen)],
+        "unpriced": [_row(use, seen) for use, seen in _most_first(priced.without)],
         "unused": [_entry(one) for one in priced.unused()],
     }
+
+
+def _most_first(seen: dict[Use, Seen]) -> list[tuple[Use, Seen]]:
+    return sorted(seen.items(), key=lambda one: (-one[1].jobs, one[0]))
+
+
+def _row(use: Use, seen: Seen) -> dict[str, Any]:
+    code, pool = use
+    return {"billing_code": code, "pool_id": pool or None, "jobs": seen.jobs, "first_seen": iso(seen.since_ms)}
 
 
 def _entry(entry: Price | None) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     policies: Path = Path("policies")
     """The folder of the policy files."""
     prices: Path | None = None
-    """The price book: a YAML file with ``currency`` and ``prices``. Without it money is unknown."""
+    """The price book: a YAML file that is taken again when it changes. Without it money is unknown."""
     ledger: str = "sqlite:///guard.db"
     """The URL of the ledger."""
     listen: str = "127.0.0.1:9108"

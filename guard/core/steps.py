@@ -15,26 +15,29 @@ def stretches_of(lookups: Lookups, facts: Sequence[Facts], growing: Mapping[str,
     """
     Return the stretches of all alternatives for the *facts* of each resource of a job, of which some are *growing*.
     """
-    rate = facts[0].named["cost_rate"]
-    if not isinstance(rate, Stepped):
-        return stretches(lookups.masks.alive(_key(lookups, facts, rate)), growing)
+    rate, base = facts[0].named["cost_rate"], _without_rate(lookups, facts)
     if "cost_rate" not in lookups.masks.fields:
-        return stretches(lookups.masks.alive(_key(lookups, facts, rate.first)), growing)
+        return stretches(lookups.masks.alive(base), growing)
+    if not isinstance(rate, Stepped):
+        return stretches(lookups.masks.alive(base & lookups.of("cost_rate", rate)), growing)
     found: dict[int | None, list[Stretch]] = {}
     pieces: list[tuple[float, Fact]] = [(-math.inf, rate.first), *rate.steps]
     ends = [*(since for since, _ in rate.steps), math.inf]
     for (begin, value), end in zip(pieces, ends, strict=True):
-        for owner, held in stretches(lookups.masks.alive(_key(lookups, facts, value)), growing).items():
+        for owner, held in stretches(lookups.masks.alive(base & lookups.of("cost_rate", value)), growing).items():
             parts = (Stretch(max(one.begin, begin), min(one.end, end), one.sure, one.owner) for one in held)
             found.setdefault(owner, []).extend(part for part in parts if part.begin < part.end)
     return found
 
 
-def _key(lookups: Lookups, facts: Sequence[Facts], rate: Fact) -> int:
-    key, fields = 0, lookups.masks.fields
+def _without_rate(lookups: Lookups, facts: Sequence[Facts]) -> int:
+    """
+    Return the mask of a job by everything but its cost per hour, which all of its resources share.
+    """
+    key, fields = 0, lookups.masks.fields - {"cost_rate"}
     for one in facts:
         mask = lookups.masks.full
         for name in fields:
-            mask &= lookups.of(name, rate if name == "cost_rate" else one.get(name))
+            mask &= lookups.of(name, one.get(name))
         key |= mask
     return key

@@ -101,7 +101,7 @@ class SpendMetrics:
         self._by_code = gauge("spend_rate_by_billing_code_per_hour", text, "billing_code", "currency")
         text = "Cost per hour of the Running jobs by flavor type."
         self._by_type = gauge("spend_rate_by_flavor_type_per_hour", text, "flavor_type", "currency")
-        self._unpriced = gauge("unpriced_jobs", "Running jobs without a price.", "billing_code")
+        self._unpriced = gauge("unpriced_jobs", "Running jobs whose cost is unknown.", "billing_code")
 
     def took(self, *, at: float) -> None:
         """
