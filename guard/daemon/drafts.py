@@ -11,6 +11,7 @@ from guard.core.judge import Trace, explain, show_fact
 from guard.core.plan import Attempt, Order, fingerprint
 from guard.core.policy import Clause
 from guard.core.records import Draft
+from guard.core.spend import rate_of_job
 
 
 def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, credentials: str) -> Draft:
@@ -21,6 +22,7 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
     job, run = decision.job, decision.seen.run
     last = attempts.get(decision.key)
     every = facts_of(job, decision.seen, terms, now_ms=decision.at_ms)
+    rate = rate_of_job(job, terms.prices, now_ms=decision.at_ms)
     return Draft(
         key=decision.key,
         target=job.target,
@@ -34,7 +36,8 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         due_ms=order.due_ms,
         attempt=last.count + 1 if last is not None and last.run == run else 1,
         fingerprint=fingerprint(job, policy.digest, credentials),
-        cost_per_hour=decision.cost_per_hour,
+        # A decision may be older than the newest price.
+        cost_per_hour="" if isinstance(rate, Missing) else str(rate),
         currency=terms.prices.currency if terms.prices is not None else "",
         cards=decision.cards,
         traces=traces_of(every, policy.clause, at_ms=decision.at_ms),

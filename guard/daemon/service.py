@@ -37,7 +37,7 @@ log = structlog.get_logger("guard")
 @dataclass(slots=True, kw_only=True)
 class Service:
     """
-    One running daemon. *clock* is the guard's clock, which the demo speeds up; heartbeats and ticks are real seconds.
+    One running daemon. *clock* is the guard's, which the demo speeds up; heartbeats and ticks are real seconds.
     """
 
     cycle: Cycle
@@ -74,15 +74,14 @@ class Service:
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()
-        self.ticked = asyncio.get_running_loop().time()
-        waiters = []
+        self.ticked, waiters = asyncio.get_running_loop().time(), []
         for target in self.cycle.targets.values():
             metrics.leader.labels(target.name).set(1)
             turns = self._wait_for_deadlines(target), self._recall(target), self.endings.follow(target, self._attempt)
             waiters += [asyncio.create_task(one) for one in turns]
             self.schedule.every("walk", target, self._walk, seconds=self.intervals.walk_s, at_once=True)
             self.schedule.every("look", target, self._look, seconds=self.intervals.scan_s, at_once=False)
-        tickers = [asyncio.create_task(one) for one in (self._tick_forever(), self._watch_forever())]
+        tickers = [asyncio.create_task(self._tick_forever()), asyncio.create_task(self._watch_forever())]
         self.schedule.start()
         try:
             await self.stop.wait()
