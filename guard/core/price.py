@@ -104,16 +104,19 @@ class PriceBook:
     entries: tuple[Price, ...] = ()
     _exact: Mapping[tuple[str, str], tuple[Price, ...]] = field(init=False, repr=False, compare=False)
     _others: Mapping[str, tuple[Price, ...]] = field(init=False, repr=False, compare=False)
+    _pools: Mapping[str, tuple[Price, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        exact, others = defaultdict(list), defaultdict(list)
+        exact, others, pools = defaultdict(list), defaultdict(list), defaultdict(list)
         for one in self.entries:
+            pools[one.pool_id].append(one)
             if one.code:
                 exact[one.pool_id, one.code].append(one)
             else:
                 others[one.pool_id].append(one)
         object.__setattr__(self, "_exact", {key: tuple(some) for key, some in exact.items()})
         object.__setattr__(self, "_others", {key: tuple(some) for key, some in others.items()})
+        object.__setattr__(self, "_pools", {key: tuple(some) for key, some in pools.items()})
 
     def fitting(self, code: str, *, pool_id: str = "") -> tuple[Price, ...]:
         """
@@ -141,7 +144,7 @@ class PriceBook:
         """
         Return the entries of a dedicated pool.
         """
-        return tuple(one for one in self.entries if one.pool_id == pool_id)
+        return self._pools.get(pool_id, ())
 
 
 def plain_book(currency: str, prices: Mapping[str, Fraction], *, pools: Mapping[str, Fraction] | None = None) -> PriceBook:

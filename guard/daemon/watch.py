@@ -103,6 +103,7 @@ class PolicyWatch:
     _policies: Watch[PolicySet] = field(init=False)
     _book: Watch[PriceBook] | None = field(init=False, default=None)
     _shown_ms: int = 0
+    _owed: bool = False
 
     def __post_init__(self) -> None:
         metrics, book = self.cycle.enforcer.metrics, self.cycle.view.terms.prices
@@ -128,11 +129,14 @@ class PolicyWatch:
         Look at everything once; return whether something else is in force now, by which every job is to be decided on again.
         """
         looks = [self._policies.look(at_once=at_once), *([self._book.look(at_once=at_once)] if self._book else [])]
-        taken = await asyncio.gather(*looks, return_exceptions=True)
-        for one in taken:
+        told = await asyncio.gather(*looks, return_exceptions=True)
+        # What was put in force is owed to the jobs, also if the other look failed.
+        self._owed = self._owed or True in told
+        for one in told:
             if isinstance(one, BaseException):
                 raise one
-        return any(taken)
+        owed, self._owed = self._owed, False
+        return owed
 
     def take(self, policies: PolicySet) -> None:
         """

@@ -197,6 +197,55 @@ def test_a_failure_of_one_look_is_not_lost(tmp_path):
     on_stand(act, text=DEAR)
 
 
+def test_what_was_taken_is_owed_although_the_other_look_failed(tmp_path):
+    """
+    If the policies cannot be looked at in the same moment, the look after the next good one still asks to decide again.
+    """
+
+    async def act(stand):
+        desk = Desk(stand, tmp_path / "prices.yaml", GOOD)
+        desk.path.write_text("currency: CNY\nprices: {a: 2}\n")
+        await desk.watch.look(at_once=False)
+        desk.now_s += 3
+        files, broken = desk.watch.folder.read, [True]
+
+        def read():
+            if broken:
+                raise RuntimeError("a broken disk")
+            return files()
+
+        desk.watch.folder.read = read
+        with pytest.raises(RuntimeError, match="a broken disk"):
+            await desk.watch.look(at_once=False)
+        assert desk.prices() == {"a": 2}
+        broken.clear()
+        assert [await desk.watch.look(at_once=False) for _ in range(2)] == [True, False]
+
+    on_stand(act, text=DEAR)
+
+
+def test_the_price_on_record_is_that_of_the_moment():
+    """
+    An intent on a job that matched before a price rose bears the new price, although nothing else had changed.
+    """
+
+    async def act(stand):
+        later = Price(code=ECO, price=Fraction(3), valid_from_ms=NOW_MS + 5_000)
+        book = PriceBook(currency="CNY", entries=(Price(code=ECO, price=Fraction(1)), later))
+        stand.view.take_policies(stand.set, now_ms=NOW_MS, terms=Terms(prices=book))
+        stand.lease.holding = False
+        await stand.walk()
+        assert stand.sent() == 0
+        stand.lease.holding = True
+        stand.clock.seconds = NOW_MS / 1000 + 6
+        await stand.cycle.decide_all()
+        await stand.settle()
+        intent = await stand.intent()
+        assert (intent.outcome, intent.draft.cost_per_hour) == (Outcome.CONFIRMED, "12")
+
+    on_stand(act, running(hours=26, node_count=4))
+
+
 def spend_of_stand(stand, book):
     """
     Show a stand's metrics by a price book.

@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+from decimal import Decimal
 
 import pytest
 import structlog
@@ -100,4 +101,11 @@ def test_the_command(command):
     assert summary["log_and_ledger_agree"] is True
     assert "demo-forgotten-sweep" in summary["stopped"]
     assert summary["stopped"] == summary["by_the_service_log"] == summary["by_the_fates"]
+    # The sums are those of the ledger's rows, to the last digit, and those of the policies add up to the whole.
+    money, confirmed = summary["money"], [one for one in summary["intents"] if one["outcome"] == "confirmed"]
+    for key in ("cost", "savings_upper"):
+        assert Decimal(money[key]) == sum(Decimal(one[key] or 0) for one in confirmed)
+        assert Decimal(money[key]) == sum(Decimal(one[key]) for one in money["by_policy"].values())
+    assert money["stopped"] == len(confirmed) == sum(one["stopped"] for one in money["by_policy"].values())
+    assert Decimal(money["cost"]) > 0
     assert list(folder.iterdir()) == []
