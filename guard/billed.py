@@ -13,7 +13,7 @@ from guard.core.fields import Terms
 from guard.core.price import Per
 from guard.core.savings import exact
 from guard.core.spans import HOUR_MS, format_number, format_span
-from guard.core.spend import Item, charges_of, items_of, rates_of_job
+from guard.core.spend import Charge, Item, charges_of, items_of, rates_of_job
 from guard.report import iso
 
 
@@ -90,14 +90,7 @@ def bill_lines(bill: Bill) -> list[str]:
     """
     if not bill.currency:
         return []
-    lines = [
-        f"{iso(item.begin_ms)} {one.code or 'every code'}: {format_number(one.entry.price, places=10)} {bill.currency}"
-        f"{f' x {one.units} units' if one.entry.per is Per.UNIT_HOUR else ''} x {one.nodes} nodes"
-        f" x {format_span(item.end_ms - item.begin_ms)}"
-        f" = {format_number(_cost(item, one.per_hour), places=6)} {bill.currency}  ({one.entry.place})"
-        for item in bill.items
-        for one in item.charges
-    ]
+    lines = [_product(item, one, bill.currency) for item in bill.items for one in item.charges]
     total = f"unknown: {bill.doubt}" if bill.doubt else f"{format_number(_total(bill), places=6)} {bill.currency}"
     lines.append(f"cost so far: {total}")
     return [*lines, *(f"from {iso(since)}: {_shown(rate)} {bill.currency} per hour" for since, rate in bill.changes)]
@@ -109,6 +102,18 @@ def _total(bill: Bill) -> Fraction:
 
 def _cost(item: Item, rate: Fraction) -> Fraction:
     return rate * (item.end_ms - item.begin_ms) / HOUR_MS
+
+
+def _product(item: Item, one: Charge, currency: str) -> str:
+    price = f"{format_number(one.entry.price, places=10)} {currency}"
+    factors = [price, *([_many(one.units, "unit")] if one.entry.per is Per.UNIT_HOUR else []), _many(one.nodes, "node")]
+    time, cost = format_span(item.end_ms - item.begin_ms), format_number(_cost(item, one.per_hour), places=6)
+    reckoned = f"{' x '.join(factors)} x {time} = {cost} {currency}"
+    return f"{iso(item.begin_ms)} {one.code or 'every code'}: {reckoned}  ({one.entry.place})"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _shown(rate: Fraction | Missing) -> str:

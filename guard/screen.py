@@ -156,6 +156,7 @@ def show_explained(console: Console, explained: Explained) -> None:
             for part in trace.parts or (trace,):
                 _branch(branch, part, explained.at_ms)
         console.print(tree)
+    console.print()
     for line in bill_lines(explained.bill):
         console.print(plain(line), soft_wrap=True)
     console.print()

@@ -3,8 +3,10 @@ The demo, judged from outside: the service's log, the ledger and the jobs' fates
 """
 
 import asyncio
+import io
 import json
 import logging
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -12,6 +14,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from e2e_stand import HOUR_MS, environment_of
+from rich.console import Console
 
 from guard.core.protocol import Outcome
 from guard.demo import DemoOptions, play
@@ -71,7 +74,8 @@ def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
     """
     Each job that the ledger confirms was accepted once by the service, ended by it, and broke a policy at that moment.
     """
-    played = asyncio.run(play(DemoOptions(seconds=8), tmp_path, None))
+    said = io.StringIO()
+    played = asyncio.run(play(DemoOptions(seconds=8), tmp_path, Console(file=said, width=200)))
     accepted = sorted(played.calls.accepted_terminations())
     confirmed = {one.draft.key.job_id: one for one in played.intents if one.outcome is Outcome.CONFIRMED}
     fates = played.world.fates()
@@ -82,6 +86,12 @@ def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
     for job_id, intent in confirmed.items():
         assert breaks_a_demo_policy(played.world.job(job_id), intent.accepted_ms), intent.draft.reason
     assert played.calls.of("delete") == []
+    # The spend rate was told more than once, because it falls with what was stopped.
+    assert len(set(re.findall(r"spending   ([0-9,]+\.[0-9]{2}) CNY per hour on [0-9]+ running jobs", said.getvalue()))) > 1
+    sweep, stop = confirmed["demo-forgotten-sweep"], played.world.job("demo-forgotten-sweep")
+    by_hour = Decimal("3.50") * 4 / HOUR_MS
+    least, most = (by_hour * (end - stop.start_time_ms) for end in (sweep.accepted_ms - 60_000, stop.stop.effect_ms))
+    assert least <= sweep.cost <= most
     # A violator that was missed would show here; the last minutes are left to what was on its way.
     late_ms = played.world.now_ms - 3 * 60_000
     left = [one for one in map(played.world.job, fates) if one.id not in confirmed and one.quirk is None]
