@@ -156,8 +156,8 @@ def show_explained(console: Console, explained: Explained) -> None:
             for part in trace.parts or (trace,):
                 _branch(branch, part, explained.at_ms)
         console.print(tree)
-    console.print()
-    for line in bill_lines(explained.bill):
+    bill = bill_lines(explained.bill)
+    for line in ["", *bill] if bill else []:
         console.print(plain(line), soft_wrap=True)
     console.print()
     console.print(table("facts", ("fact", "value"), explained.facts.items()))
