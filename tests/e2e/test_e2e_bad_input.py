@@ -186,7 +186,9 @@ def test_no_settings_at_all(cli):
         pytest.param({"GUARD_LISTEN_KEY": "/nowhere.key"}, "listen_certificate and listen_key: expected both", id="half"),
         pytest.param({"GUARD_LISTEN_TOKEN_FILE": "/nowhere"}, "listen_token_file: /nowhere: cannot be read", id="token"),
         pytest.param({"GUARD_CONFIG": "/nowhere.yaml"}, "/nowhere.yaml: the settings file cannot be read", id="config"),
-        pytest.param({"GUARD_PRICES": "/nowhere.yaml"}, "/nowhere.yaml: the price book cannot be read", id="prices"),
+        pytest.param(
+            {"GUARD_PRICES": "/nowhere.yaml"}, "/nowhere.yaml: error: the file cannot be read: No such", id="prices"
+        ),
     ],
 )
 def test_bad_environment(cli, lab, environment, words):
@@ -199,20 +201,23 @@ def test_bad_environment(cli, lab, environment, words):
 
 
 PRICES = {
-    "no-currency": ("prices: {a: 1}", ":1: currency: expected a code in capitals"),
-    "negative": ("currency: CNY\nprices: {a: -1}", ":2: a: expected a price of 0 or more such as 3.5, got '-1'"),
-    "endless": ("currency: CNY\nprices: {a: .inf}", ":2: a: expected a price"),
-    "text": ("currency: CNY\nprices: {a: dear}", "got 'dear'"),
-    "twice": ("currency: CNY\nprices:\n  a: 1\n  a: 2", ":4: 'a' stands here a second time"),
-    "unknown-key": ("currency: CNY\nprize: {}", "there is no key 'prize'"),
-    "not-yaml": ("currency: [", "not YAML"),
+    "no-currency": ("prices: {a: 1}", ":1:1: error: the required key 'currency' is missing"),
+    "negative": (
+        "currency: CNY\nprices: {a: -1}",
+        ":2:13: error: a: expected a price from 0 to 10^15 such as 3.5, got the number -1",
+    ),
+    "endless": ("currency: CNY\nprices: {a: .inf}", ":2:13: error: a: expected a price"),
+    "text": ("currency: CNY\nprices: {a: dear}", "got the text 'dear'"),
+    "twice": ("currency: CNY\nprices:\n  a: 1\n  a: 2", ":4:3: error: the key 'a' stands twice, first in line 3"),
+    "unknown-key": ("currency: CNY\nprize: {}", ":2:1: error: unknown key 'prize' (did you mean prices?)"),
+    "not-yaml": ("currency: [", ":1:12: error: not valid YAML"),
 }
 
 
 @pytest.mark.parametrize(("text", "words"), [pytest.param(*row, id=name) for name, row in PRICES.items()])
 def test_bad_price_books(cli, lab, text, words):
     """
-    A price book that cannot be taken stops the start, with file, line and what was expected.
+    A price book that cannot be taken stops the start, with file, line, column and what was expected.
     """
     book = lab.folder / "prices.yaml"
     book.write_text(text)
