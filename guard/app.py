@@ -190,7 +190,8 @@ def terms_of(settings: Settings) -> Terms:
     """
     Return the prices and the clock that the settings name; raises ``BadInput`` for a bad price book.
     """
-    return Terms(prices=read_book(settings.prices) if settings.prices else None, clock=settings.clock)
+    prices = price_file(settings)
+    return Terms(prices=None if prices is None else prices.first(), clock=settings.clock)
 
 
 def _pace(target: str, settings: Settings, outside: Outside, metrics: Metrics) -> Pace:

@@ -15,8 +15,8 @@ from guard import __version__
 from guard.cli.acting import acting
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
-from guard.cli.spend import spending
 from guard.cli.prices import prices
+from guard.cli.spend import spending
 
 app = typer.Typer(
     name="guard",

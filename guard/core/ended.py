@@ -8,17 +8,17 @@ target does not cover it any more) has what was last known, counted to when it w
 import enum
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 import msgspec
 from msgspec.structs import replace
 
 from guard.core.clock import TOLERANCE_MS, ClockRule, running_time
-from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, UNREADABLE, WAITING_PHASES, Growing, Job, JobKey, Missing, Resource
-from guard.core.fields import Terms, accumulated, cost_rate
+from guard.core.facts import KNOWN_PHASES, LIVE_PHASES, UNREADABLE, WAITING_PHASES, Job, JobKey, Missing, Resource
+from guard.core.fields import Terms
 from guard.core.protocol import ENDED_BY_ITSELF
 from guard.core.savings import exact
 from guard.core.sighting import Sighting, observe, usable_reading, usable_start
+from guard.core.spend import spent
 
 ENDED_PHASES = KNOWN_PHASES - LIVE_PHASES
 FAILED_TO_END = "TerminatedFailed"
@@ -192,8 +192,8 @@ def cost_of(job: Job, terms: Terms, *, running_ms: int | None, at_ms: int) -> De
     """
     if running_ms is None:
         return None
-    cost = accumulated(job, Growing(running_ms, at_ms, 0), cost_rate(job, terms.prices))
-    return None if isinstance(cost, Missing) else exact(Fraction(cost.value))
+    cost = spent(job, terms.prices, begin_ms=at_ms - running_ms, end_ms=at_ms)
+    return None if isinstance(cost, Missing) else exact(cost)
 
 
 def codes_of(resources: tuple[Resource, ...]) -> str:
