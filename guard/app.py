@@ -32,6 +32,7 @@ from guard.daemon.watch import PriceFile
 from guard.ledger.lease import SqlLease
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.modelarts import (
+    LOOPBACK,
     Exchange,
     ModelArtsClient,
     ModelArtsTerminator,
@@ -177,7 +178,7 @@ async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> A
             url = endpoint(one.region, one.endpoint)
             place = Place(environment=environment, region=one.region, project_id=one.project_id, section=one.credentials)
             credentials = await find_credentials(place, far, link_local=nearby)
-            exchange = nearby if httpx.URL(url).host in ("127.0.0.1", "localhost", "::1") else far
+            exchange = nearby if httpx.URL(url).host in LOOPBACK else far
             pace = _pace(one.name, settings, outside, metrics)
             service = Service(exchange, credentials, endpoint=url, project_id=one.project_id, pace=pace)
             workspaces = () if one.workspaces == "all" else tuple(one.workspaces)

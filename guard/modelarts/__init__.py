@@ -8,7 +8,7 @@ It knows no policies, reads no environment and writes no logs; what the daemon n
 from guard.modelarts.chain import Place, find_credentials
 from guard.modelarts.client import ModelArtsClient, Target
 from guard.modelarts.credentials import Credentials
-from guard.modelarts.endpoints import REGIONS, endpoint
+from guard.modelarts.endpoints import LOOPBACK, REGIONS, endpoint
 from guard.modelarts.exchange import Exchange, Observer, http_client
 from guard.modelarts.network import certificates_of, proxy_of
 from guard.modelarts.pace import Pace
@@ -17,6 +17,7 @@ from guard.modelarts.terminator import ModelArtsTerminator
 from guard.modelarts.workspaces import Workspace
 
 __all__ = [
+    "LOOPBACK",
     "REGIONS",
     "Credentials",
     "Exchange",

@@ -728,6 +728,9 @@ def test_endpoints():
         "https://x:y",
         "https://x:99999",
         "http://x:0",
+        "http://modelarts.cn-north-4.myhuaweicloud.com",
+        "http://10.0.0.7:8080",
+        "http://localhost.example",
     ],
 )
 def test_broken_endpoints(override):
