@@ -52,6 +52,12 @@ def _state(board: Board) -> None:
             Look(words={"0": ("REFUSED", "red"), "1": ("taken", "green")}),
         ),
         number(
+            "Price book",
+            "Whether the newest price book was taken. If not, the last good one stays in force.",
+            f"min(costguard_prices_last_reload_successful{{{GUARD}}})",
+            Look(words={"0": ("REFUSED", "red"), "1": ("taken", "green")}),
+        ),
+        number(
             "Kill switch",
             "While a pause is in force, nothing is terminated.",
             f"max(costguard_paused{{{GUARD}}})",
@@ -264,6 +270,12 @@ def _process(board: Board) -> None:
             "When policies were last put in force: at the start or by a change of the files.",
             f"max(costguard_config_last_reload_success_timestamp_seconds{{{GUARD}}}) * 1000",
             Look(unit="dateTimeFromNow"),
+        ),
+        number(
+            "Prices last taken",
+            "When a price book was last put in force: at the start or by a change of the file.",
+            f"max(costguard_prices_last_reload_success_timestamp_seconds{{{GUARD}}}) * 1000",
+            Look(unit="dateTimeFromNow", words={"0": ("no price book", "blue")}),
         ),
         number(
             "Oldest open intent",

@@ -103,6 +103,36 @@ def overview() -> Board:
             stacked=True,
         ),
     )
+    board.add(
+        lines(
+            "Spend per hour, by billing code",
+            "Cost per hour of the running jobs whose price is known: the hundred dearest codes, the rest as other.",
+            {
+                "{{billing_code}} ({{currency}})": total(
+                    f"costguard_spend_rate_by_billing_code_per_hour{{{GUARD}}}",
+                    "billing_code",
+                    "currency",
+                    by="billing_code, currency",
+                )
+            },
+            Look(unit="locale", lowest=0),
+            stacked=True,
+        ),
+        lines(
+            "Spend per hour, by kind of hardware",
+            "The same by the type of the flavor.",
+            {
+                "{{flavor_type}} ({{currency}})": total(
+                    f"costguard_spend_rate_by_flavor_type_per_hour{{{GUARD}}}",
+                    "flavor_type",
+                    "currency",
+                    by="flavor_type, currency",
+                )
+            },
+            Look(unit="locale", lowest=0),
+            stacked=True,
+        ),
+    )
     board.section("What was stopped")
     board.add(
         lines(
