@@ -21,7 +21,7 @@ from guard.core.ended import Ended, Told
 from guard.core.facts import UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms
 from guard.core.periods import Period, scaled, unscaled
-from guard.core.price import PriceBook
+from guard.core.price import plain_book
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.errors import BadInput, LedgerUnusable
@@ -32,7 +32,7 @@ from tests.changing import replace
 
 DAY_1 = 1_764_547_200_000  # 2025-12-01T00:00:00Z
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-TERMS = Terms(prices=PriceBook(currency="CNY", prices={"eco": Fraction(7, 2)}))
+TERMS = Terms(prices=plain_book("CNY", {"eco": Fraction(7, 2)}))
 HOSTILE = "=cmd|' /C calc'!A0\x1b[2J\u202e\ud800"
 
 

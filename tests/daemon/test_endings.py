@@ -3,6 +3,7 @@ The ends of jobs: each is read once after it left the list, and recorded once, w
 """
 
 import asyncio
+from fractions import Fraction
 
 import pytest
 from daemon_stand import HOUR_MS, NONE, NOW_MS, on_stand, running
@@ -11,7 +12,7 @@ from test_service import on_daemon
 from guard.core.ended import Told
 from guard.core.facts import Job, JobKey, Resource
 from guard.core.fields import Terms
-from guard.core.price import PriceBook
+from guard.core.price import plain_book
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS
 from guard.daemon.endings import AGAIN_MS, Endings, Keep
@@ -19,7 +20,7 @@ from guard.errors import LedgerUnusable
 from tests.changing import replace
 
 MINUTE_MS = 60_000
-BOOK = PriceBook(currency="CNY", prices={"modelarts.vm.gpu.p100.eco": 3})
+BOOK = plain_book("CNY", {"modelarts.vm.gpu.p100.eco": Fraction(3)})
 KEY = JobKey(region="cn-north-4", project_id="0123456789abcdef0123456789abcdef", job_id="job-1")
 
 
