@@ -64,7 +64,8 @@ def settle(job: Job, prices: Prices, *, stopped_ms: int, horizon_ms: int) -> tup
     running_ms = _final_running_ms(job, stopped_ms)
     cost: Fraction | Missing = UNREADABLE
     if running_ms is not None:
-        cost = spent(job, prices.book, begin_ms=stopped_ms - running_ms, end_ms=stopped_ms)
+        ended_ms = _ended_ms(job, running_ms, stopped_ms)
+        cost = spent(job, prices.book, begin_ms=ended_ms - running_ms, end_ms=ended_ms)
     upper = upper_savings(prices.per_hour, running_ms or 0, auto_stop_ms=job.auto_stop_ms, horizon_ms=horizon_ms)
     return None if isinstance(cost, Missing) else exact(cost), exact(upper)
 
@@ -74,3 +75,12 @@ def _final_running_ms(job: Job, stopped_ms: int) -> int | None:
         return job.duration_ms
     start = usable_start(job)
     return None if start is None else max(0, stopped_ms - start)
+
+
+def _ended_ms(job: Job, running_ms: int, stopped_ms: int) -> int:
+    """
+    Return when a run ended: it goes on for a while after the accepted call. A run that is taken to have ended with the call
+    would begin too early, when it had no nodes yet or another price.
+    """
+    start = usable_start(job)
+    return stopped_ms if start is None else max(stopped_ms, min(start + running_ms, job.read_at_ms))

@@ -11,7 +11,7 @@ from built import NOW, P100_NODES, running
 from guard.core.facts import ABSENT, UNREADABLE
 from guard.core.price import plain_book
 from guard.core.savings import Prices, exact, settle, upper_savings
-from guard.core.spans import DAY_MS, HOUR_MS
+from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,20 @@ def test_a_stop_before_the_start():
     """
     job = running(HOUR_MS, duration_ms=ABSENT)
     assert settle(job, PRICES, stopped_ms=NOW - 2 * HOUR_MS, horizon_ms=DAY_MS) == (Decimal(0), Decimal(240))
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost"),
+    [
+        pytest.param({}, "20", id="to-its-end"),
+        pytest.param({"start_time_ms": NOW - 3 * HOUR_MS}, "19.8333333333", id="a-start-that-says-otherwise"),
+        pytest.param({"start_time_ms": NOW}, "20", id="a-start-after-the-end"),
+        pytest.param({"start_time_ms": 0}, "19.8333333333", id="without-a-start"),
+    ],
+)
+def test_a_run_that_went_on_after_the_call(changes, cost):
+    """
+    The minute until a job had ended is paid for with the nodes that it had at its end, not with those before its start.
+    """
+    job = running(2 * HOUR_MS, phase="Terminated", node_counts=((NOW - 2 * HOUR_MS, 4),), **changes)
+    assert settle(job, PRICES, stopped_ms=NOW - MINUTE_MS, horizon_ms=DAY_MS)[0] == Decimal(cost)

@@ -87,7 +87,7 @@ def test_a_job_that_ended_by_itself(phase):
 
 def test_a_job_that_the_guard_ended():
     """
-    The run names the policy that ended it, once that is confirmed.
+    The run names the policy that ended it, once that is confirmed, and has cost what the intent says.
     """
 
     async def act(stand):
@@ -96,7 +96,8 @@ def test_a_job_that_the_guard_ended():
         (run,) = await past(stand)
         intent = await stand.intent()
         assert (run.phase, run.policy, run.told) == ("Terminated", "one-day", Told.READ)
-        assert intent.accepted_ms <= run.ended_ms <= intent.closed_ms
+        assert intent.accepted_ms < run.ended_ms <= intent.closed_ms
+        assert intent.cost == run.cost > 0
 
     priced(act, running())
 
