@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from guard.core.clock import running_time
 from guard.core.ended import codes_of, cost_of
-from guard.core.facts import WAITING_PHASES, Job, Missing
+from guard.core.facts import LIVE_PHASES, WAITING_PHASES, Job, Missing
 from guard.core.fields import Terms
 from guard.core.periods import Period, Stretch, Sum, scaled
 from guard.core.sighting import Sighting
@@ -134,13 +134,17 @@ def _parts(run: Stretch, asked: Question) -> Iterator[tuple[str, Sum]]:
 
 def _of_job(job: Job, seen: Sighting, asked: Question) -> Iterator[tuple[Labels, str, Sum]]:
     """
-    Yield what a job has spent so far, up to now if it was seen lately, else to when it was seen last.
+    Yield what a job has spent so far, up to now if it was seen lately, else to when it was seen last. One whose running time
+    is unknown lies there too: now is beyond the end of a time that lasts to now.
     """
     if job.phase in WAITING_PHASES and not seen.ran:
         return
-    at_ms = asked.now_ms if 0 <= asked.now_ms - seen.last_seen_ms <= FRESH_MS else seen.last_seen_ms
+    lately = job.phase in LIVE_PHASES and 0 <= asked.now_ms - seen.last_seen_ms <= FRESH_MS
+    at_ms = asked.now_ms if lately else seen.last_seen_ms
     running = running_time(job, seen, asked.terms.clock, now_ms=at_ms).fact
     running_ms = None if isinstance(running, Missing) else int(running.value)
+    if not running_ms:
+        at_ms = seen.last_seen_ms
     cost = cost_of(job, asked.terms, running_ms=running_ms, at_ms=at_ms)
     currency = "" if asked.terms.prices is None else asked.terms.prices.currency
     named = {

@@ -6,7 +6,10 @@ import asyncio
 import csv
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 from collections import defaultdict
 from datetime import UTC
 from decimal import Decimal
@@ -222,6 +225,28 @@ def test_jobs_that_run_are_part_of_it():
     }
 
 
+def test_no_job_is_left_out():
+    """
+    A job without a clock, or without a phase, is a run of unknown cost; one that was read as over counts by what was read,
+    until its end is on record.
+    """
+    now_ms = DAY_1 + DAY_MS
+    seen_ms = now_ms - MINUTE_MS
+    live = [
+        job_of(1, phase="Running", read_at_ms=seen_ms, user="ann"),
+        job_of(2, phase=UNREADABLE, read_at_ms=seen_ms, duration_ms=HOUR_MS, user="bob"),
+        job_of(3, phase="Resting", read_at_ms=seen_ms, duration_ms=HOUR_MS, create_time_ms=DAY_1, user="eve"),
+        job_of(4, phase="Completed", read_at_ms=seen_ms, duration_ms=HOUR_MS, create_time_ms=DAY_1, user="max"),
+    ]
+    (found,), _ = answers([], asked("user", end=now_ms, now_ms=now_ms), live=live)
+    assert found == {
+        ("ann", "CNY"): (1, 1, 0, Decimal(0)),
+        ("bob", "CNY"): (1, 1, 0, Decimal(0)),
+        ("eve", "CNY"): (1, 0, HOUR_MS, Decimal(14)),
+        ("max", "CNY"): (1, 0, HOUR_MS, Decimal(14)),
+    }
+
+
 def test_a_job_is_counted_once_when_it_ends():
     """
     A run whose end is on record counts by that, though an old reading still shows the job as running.
@@ -406,7 +431,30 @@ def test_the_runs(config):
     assert "\x1b" not in told.output
     found = json.loads(CliRunner().invoke(app, ["ledger", "runs", "-c", str(config), "-o", "json"]).output)
     assert [one["user"] for one in found] == ["late", HOSTILE, "ann"]
+    assert " 1,234.57 " in told.output
     assert (found[2]["cost"], found[2]["ended"], found[2]["told"]) == ("1234.567", "2025-12-01T01:00:00.000Z", "read")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["spend", *DECEMBER], ["spend", *DECEMBER, "-o", "csv"], ["ledger", "runs"], ["ledger", "runs", "-o", "json"]],
+    ids=" ".join,
+)
+def test_a_screen_that_lacks_letters(config, words):
+    """
+    Whatever the encoding of the terminal lacks is shown as an escape; JSON stays JSON.
+    """
+    told = subprocess.run(
+        [sys.executable, "-m", "guard", *words, "-c", str(config)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (told.returncode, told.stderr) == (0, b"")
+    assert b"\\u" in told.stdout
+    if "json" in words:
+        assert [one["user"] for one in json.loads(told.stdout)] == ["late", HOSTILE, "ann"]
 
 
 def test_an_integer_overflow_is_said():

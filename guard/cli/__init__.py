@@ -4,6 +4,7 @@ The command line: arguments in, exit codes out. What a command does is in ``comm
 Exit codes: 0 ended as asked, 1 bad input, 2 usage, 3 no target could be read, 4 the ledger cannot be used.
 """
 
+import io
 import os
 import signal
 import sys
@@ -40,6 +41,10 @@ def main() -> None:
     if os.getpid() == 1:
         # The kernel keeps a signal without a handler from the first process of a container: it would be deaf to a stop.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name may hold what the terminal's encoding lacks; then an escape is better than no answer.
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -83,9 +83,9 @@ def print_json(data: object) -> None:
     """
     text = json.dumps(data, indent=2, ensure_ascii=False)
     try:
-        text.encode()
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        # Half a character in somebody's name has no UTF-8, but an escape.
+        # Half a character in somebody's name has no UTF-8, and other encodings lack more, but all have an escape.
         text = json.dumps(data, indent=2)
     sys.stdout.write(text + "\n")
 

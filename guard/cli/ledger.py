@@ -3,6 +3,7 @@ The commands that read the ledger.
 """
 
 import asyncio
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -92,5 +93,7 @@ def ledger_runs(
             return
         heads = ("ended", "job", "name", "user", "phase", "told", "policy", "running", "cost", "currency")
         for one in found:
+            one["ended"] = one["ended"][:19]
+            one["cost"] = None if one["cost"] is None else f"{Decimal(one['cost']):,.2f}"
             one["running"] = None if one["running_ms"] is None else format_span(one["running_ms"])
         screen().print(table("", heads, ([one[head] for head in heads] for one in found)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from guard.core.facts import LIVE_PHASES, Job
+from guard.core.facts import Job
 from guard.core.periods import SCALE, Period, Stretch, Sum
 from guard.core.sighting import Sighting
 from guard.ledger.history import IS_OPEN
@@ -66,9 +66,10 @@ def cut_runs(connection: sa.Connection, by: Sequence[str], ended: Period, *, sin
 
 def running(connection: sa.Connection) -> Iterator[tuple[Job, Sighting]]:
     """
-    Yield the live jobs whose facts are on record and whose run has no end.
+    Yield the jobs whose run has no end on record: those that are live, that were read in no phase that is known, and that
+    were read as over a moment ago.
     """
-    wanted = sa.select(sightings).where(IS_OPEN, sightings.c.phase.in_(LIVE_PHASES))
+    wanted = sa.select(sightings).where(IS_OPEN)
     for row in connection.execute(wanted.execution_options(yield_per=ROWS_AT_ONCE)).mappings():
         seen = sighting_of(row)
         job = decode(row["facts"], key=seen.key, target=seen.target)
