@@ -16,7 +16,7 @@ from guard.core.facts import Inventory, Job, JobKey
 from guard.core.lanes import Lane
 from guard.core.sighting import Sighting
 from guard.core.spans import DAY_MS, MINUTE_MS
-from guard.daemon.cycle import Cycle
+from guard.daemon.cycle import LAST, Cycle
 from guard.daemon.targets import Target
 from guard.errors import BadInput, JobGone, TargetError
 from guard.ports import Clock
@@ -72,6 +72,21 @@ class Endings:
         """
         for key in await self.cycle.enforcer.ledger.history.left(target.name):
             self._wait_for(target, key)
+
+    def part_with_stopped(self) -> None:
+        """
+        Watch jobs no longer whose end the kill protocol has read, unless they were read again since: the next complete walk may
+        be far, and until then they would count as running, with what they cost.
+        """
+        cycle = self.cycle
+        for intent in cycle.settled:
+            key, one = intent.draft.key, cycle.view.watched.get(intent.draft.key)
+            if intent.outcome in LAST and one is not None and one.job.read_at_ms <= cycle.ended.get(key, -1):
+                cycle.view.drop(key)
+                cycle.remembering.left[key] = one
+                cycle.deadlines[one.job.target].put(key, None)
+                cycle.changed = True
+        cycle.settled.clear()
 
     async def sweep(self, target: Target, inventory: Inventory) -> None:
         """

@@ -177,7 +177,7 @@ class Service:
 
     async def _settle(self) -> None:
         cycle = self.cycle
-        cycle.settled.clear()
+        self.endings.part_with_stopped()
         cycle.broken = None
         if self.lease.held() and not self.stop.is_set():
             # What a failure stopped on its way is taken up again, as after a restart.

@@ -102,6 +102,32 @@ def test_a_job_that_the_guard_ended():
     priced(act, running())
 
 
+def test_what_was_stopped_runs_no_more():
+    """
+    A job that was read as over by the kill protocol is not counted as running until the next walk, and its end is recorded;
+    one that was read again since is another run, and goes on.
+    """
+
+    async def act(stand):
+        endings = Endings(cycle=stand.cycle, clock=stand.clock)
+        assert sorted(stand.accepted()) == ["job-1", "job-2"]
+        stand.clock.seconds += 60
+        stand.world.restart("job-2")
+        await stand.cycle.take(stand.target, [await stand.target.source.read("job-2")])
+        assert stand.view.tally("lab").running == 2
+        endings.part_with_stopped()
+        assert [key.job_id for key in stand.view.watched] == ["job-2"]
+        assert (stand.view.tally("lab").running, stand.cycle.settled) == (1, [])
+        await stand.cycle.look(stand.target, waiting=False)
+        await endings.read_due(stand.target)
+        ends = sorted((run.key.job_id, run.run, run.told, run.policy) for run in await past(stand))
+        assert ends == [("job-1", 1, Told.READ, "one-day"), ("job-2", 1, Told.RESTARTED, "one-day")]
+        await stand.walk()
+        assert (len(stand.cycle.deadlines["lab"]), len(stand.accepted())) == (1, 2)
+
+    priced(act, running(), running("job-2"))
+
+
 def test_an_end_waits_for_the_intent():
     """
     While an intent of the job is open its end is not recorded, so that whose doing it was is known.
