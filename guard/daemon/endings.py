@@ -75,8 +75,9 @@ class Endings:
 
     def part_with_stopped(self) -> None:
         """
-        Watch jobs no longer whose end the kill protocol has read, unless they were read again since: the next complete walk may
-        be far, and until then they would count as running, with what they cost.
+        Watch jobs no longer whose end the kill protocol has read, unless they were read again since.
+
+        The next complete walk may be far, and until then they would count as running, with what they cost.
         """
         cycle = self.cycle
         for intent in cycle.settled:

@@ -385,6 +385,43 @@ def test_a_deadline_in_money_is_met(rises):
     on_stand(act, running(hours=4, node_count=4), text=DEAR)
 
 
+STEPS = [
+    ("before", "intended"),
+    ("after", "intended"),
+    ("before", "show"),
+    ("after", "show"),
+    ("before", "sending"),
+    ("after", "sending"),
+]
+
+
+@pytest.mark.parametrize("rises", [False, True], ids=["falls", "rises"])
+@pytest.mark.parametrize("step", STEPS, ids=" ".join)
+def test_a_book_that_comes_in_the_middle_of_a_kill(tmp_path, step, rises):
+    """
+    Up to the call, the prices in force count: one that falls saves the job, whatever was decided before; one that rises ends
+    it all the same.
+    """
+    when, name = step
+
+    async def act(stand):
+        desk = Desk(stand, tmp_path / "prices.yaml", f"currency: CNY\nprices: {{{ECO}: 9}}\n")
+        getattr(stand.hooks, when)(name, lambda: desk.write(f"currency: CNY\nprices: {{{ECO}: {99 if rises else 1}}}\n"))
+        await stand.walk()
+        assert desk.prices() == {ECO: 99 if rises else 1}
+        assert stand.sent() == (1 if rises else 0)
+        intent = await stand.intent()
+        assert intent.outcome is (Outcome.CONFIRMED if rises else Outcome.NO_LONGER_MATCHES)
+        # Nothing of the old book is left to act on.
+        stand.clock.seconds += 60
+        await stand.cycle.decide_all()
+        await stand.settle()
+        await stand.walk()
+        assert stand.sent() == (1 if rises else 0)
+
+    on_stand(act, running(hours=20), text=DEAR)
+
+
 def test_the_same_currency_only():
     """
     The first good book fixes the currency of the process, whatever bad ones came before.
