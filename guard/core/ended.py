@@ -226,4 +226,7 @@ def _filled(job: Job, before: Job) -> Job:
         known["resources"] = before.resources or job.resources
     if usable_start(job) is None:
         known["start_time_ms"] = before.start_time_ms
+    if job.node_counts == ():
+        # Without them the whole run would be paid for with the nodes that were asked for.
+        known["node_counts"] = before.node_counts
     return replace(job, **known) if known else job

@@ -104,6 +104,19 @@ def test_what_the_last_reading_lacks():
     assert (unknown.job.resources, unknown.cost) == ((), None)
 
 
+def test_nodes_that_the_last_reading_lacks():
+    """
+    An elastic job is paid for with the nodes that it was seen to have, also if its last reading does not tell of them.
+    """
+    counts = ((BEGAN, 1), (LAST - HOUR_MS, 2))
+    elastic = replace(BEFORE, node_counts=counts)
+    # 2 units x 3 CNY x (1 node for 8 h 40 min + 2 nodes for 1 h 12 min)
+    assert read(over(node_counts=()), elastic, SEEN, TERMS).cost == Decimal("66.4")
+    more = (*counts, (LAST, 4))
+    assert read(over(node_counts=more), elastic, SEEN, TERMS).job.node_counts == more
+    assert read(over(node_counts=UNREADABLE), elastic, SEEN, TERMS).cost is None
+
+
 def test_a_run_that_began_and_ended_unseen():
     """
     A later start is another run, about which nothing known before counts.
