@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 import structlog
@@ -17,6 +18,7 @@ from e2e_stand import HOUR_MS, environment_of
 from rich.console import Console
 
 from guard.core.protocol import Outcome
+from guard.core.savings import exact
 from guard.demo import DemoOptions, play
 
 pytestmark = pytest.mark.server
@@ -89,9 +91,8 @@ def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
     # The spend rate was told more than once, because it falls with what was stopped.
     assert len(set(re.findall(r"spending   ([0-9,]+\.[0-9]{2}) CNY per hour on [0-9]+ running jobs", said.getvalue()))) > 1
     sweep, stop = confirmed["demo-forgotten-sweep"], played.world.job("demo-forgotten-sweep")
-    by_hour = Decimal("3.50") * 4 / HOUR_MS
-    least, most = (by_hour * (end - stop.start_time_ms) for end in (sweep.accepted_ms - 60_000, stop.stop.effect_ms))
-    assert least <= sweep.cost <= most
+    # To the end of the run, which was a while after the accepted call.
+    assert sweep.cost == exact(Fraction("3.50") * 4 * (stop.stop.effect_ms - stop.start_time_ms) / HOUR_MS)
     # A violator that was missed would show here; the last minutes are left to what was on its way.
     late_ms = played.world.now_ms - 3 * 60_000
     left = [one for one in map(played.world.job, fates) if one.id not in confirmed and one.quirk is None]
