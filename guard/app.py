@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from guard import __version__
+from guard.core.estimate import Method
 from guard.core.fields import Terms
 from guard.core.policy import PolicySet
 from guard.daemon.clocks import RealClock
@@ -124,7 +125,7 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
         }
         view = View(policies=policies, terms=terms)
         gate = Gate(ledger=ledger, lease=lease, clock=RealClock(), pause_file=settings.pause_file)
-        confirmation = Confirmation(limit_s=settings.confirm_timeout / 1000, horizon_ms=settings.savings_horizon)
+        confirmation = Confirmation(limit_s=settings.confirm_timeout / 1000, method=method_of(settings))
         enforcer = Enforcer(ledger=ledger, gate=gate, view=view, metrics=metrics, clock=clock, confirmation=confirmation)
         rules = Rules(
             limits=settings.limits_in_force(),
@@ -144,6 +145,17 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
             metrics=metrics,
             clock=clock,
         )
+
+
+def method_of(settings: Settings) -> Method:
+    """
+    Return how savings are counted by the settings.
+    """
+    return Method(
+        horizon_ms=settings.savings_horizon,
+        min_ends=settings.savings_min_ends,
+        assumed_ms=settings.savings_assumption,
+    )
 
 
 def price_file(settings: Settings) -> PriceFile | None:

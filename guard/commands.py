@@ -31,6 +31,7 @@ from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
+from guard.saved import SavedRow
 from guard.settings import Settings
 from guard.spending import Question, Spent, spent
 
@@ -260,6 +261,14 @@ async def spend(settings: Settings, asked: Question, progress: Callable[[int, in
     """
     async with recorded(settings) as ledger:
         return await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
+
+
+async def savings(settings: Settings) -> Sequence[SavedRow]:
+    """
+    Return what each confirmed termination saved, oldest first.
+    """
+    async with recorded(settings) as ledger:
+        return [SavedRow(intent=one, estimate=kept) async for page in ledger.savings.estimates() for one, kept in page]
 
 
 async def priced(settings: Settings, book: PriceBook, *, at_ms: int) -> Priced:

@@ -136,7 +136,11 @@ class Settings(BaseSettings):
     confirm_timeout: SpanMs = 600_000
     """How long a termination may take until it is called unconfirmed."""
     savings_horizon: SpanMs = 86_400_000
-    """The horizon over which the upper savings of a termination are counted."""
+    """The horizon over which the savings of a termination are counted."""
+    savings_min_ends: int = Field(default=30, ge=1, le=1_000_000)
+    """How many natural ends after its running time a group of like runs needs before it tells what a termination saved."""
+    savings_assumption: SpanMs = 0
+    """How long a job is assumed to have gone on where no group has these; kept apart from what is measured."""
 
     api_rate: float = Field(default=20.0, gt=0, le=1000)
     """How many calls per second a target is sent at most. Throttling lowers it, and it slowly rises to this again."""

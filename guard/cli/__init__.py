@@ -17,6 +17,7 @@ from guard.cli.acting import acting
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
 from guard.cli.prices import prices
+from guard.cli.savings import saving
 from guard.cli.spend import spending
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(acting)
 app.add_typer(policies)
 app.add_typer(spending)
+app.add_typer(saving)
 app.add_typer(prices)
 app.add_typer(ledger, name="ledger")
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from guard.core.facts import JobKey
 from guard.core.judge import Trace
 from guard.core.protocol import Outcome, State
+from guard.core.work import Basis, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Draft:
 
     *facts* are the facts of the job as text, *reason* one sentence and *traces* the whole of it, one for each resource.
     *cost_per_hour* is exact money as text ("" if unknown) in *currency*; *cards* are the accelerators that a termination
-    frees. All moments are milliseconds of service time.
+    frees, *work* is what savings ask of it. All moments are milliseconds of service time.
     """
 
     key: JobKey
@@ -37,6 +38,7 @@ class Draft:
     currency: str = ""
     cards: int | None = None
     traces: tuple[Trace, ...] = ()
+    work: Work | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Intent:
     A recorded intent; *outcome* is None while it is open.
 
     *state* is the newest of its steps. *sending_ms* is set before the first terminate call leaves, *accepted_ms* when one
-    was accepted. *lateness_ms* is from due to acceptance. *savings_upper* is money in the draft's currency as text.
+    was accepted. *lateness_ms* is from due to acceptance. Savings are money in the draft's currency, None while they are not
+    estimated: *savings_expected* if they are measured, else *savings_assumed*.
     """
 
     number: int
@@ -59,6 +62,9 @@ class Intent:
     note: str = ""
     cost: Decimal | None = None
     savings_upper: Decimal | None = None
+    savings_expected: Decimal | None = None
+    savings_lower: Decimal | None = None
+    savings_assumed: Decimal | None = None
 
     @property
     def sent(self) -> bool:
@@ -95,6 +101,7 @@ class Closing:
     note: str
     cost: Decimal | None = None
     savings_upper: Decimal | None = None
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +148,6 @@ class Tally:
     count: int
     cards: int
     savings_upper: Decimal
+    savings_expected: Decimal = Decimal(0)
+    savings_lower: Decimal = Decimal(0)
+    savings_assumed: Decimal = Decimal(0)

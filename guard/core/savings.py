@@ -61,7 +61,7 @@ def settle(job: Job, prices: Prices, *, stopped_ms: int, horizon_ms: int) -> tup
     The running time is the final ``duration``, else the time from ``start_time`` to the accepted call; with neither, or
     without a price at any of that time, the cost is unknown. The upper savings then take the run as just begun.
     """
-    running_ms = _final_running_ms(job, stopped_ms)
+    running_ms = final_running_ms(job, stopped_ms)
     cost: Fraction | Missing = UNREADABLE
     if running_ms is not None:
         ended_ms = _ended_ms(job, running_ms, stopped_ms)
@@ -70,7 +70,10 @@ def settle(job: Job, prices: Prices, *, stopped_ms: int, horizon_ms: int) -> tup
     return None if isinstance(cost, Missing) else exact(cost), exact(upper)
 
 
-def _final_running_ms(job: Job, stopped_ms: int) -> int | None:
+def final_running_ms(job: Job, stopped_ms: int) -> int | None:
+    """
+    Return the running time of a job that was ended at *stopped_ms*, None if no clock tells it.
+    """
     if not isinstance(job.duration_ms, Missing) and job.duration_ms > 0:
         return job.duration_ms
     start = usable_start(job)

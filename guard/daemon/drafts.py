@@ -12,6 +12,7 @@ from guard.core.plan import Attempt, Order, fingerprint
 from guard.core.policy import Clause
 from guard.core.records import Draft
 from guard.core.spend import rate_of_job
+from guard.core.work import work_of
 
 
 def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, credentials: str) -> Draft:
@@ -41,6 +42,7 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         currency=terms.prices.currency if terms.prices is not None else "",
         cards=decision.cards,
         traces=traces_of(every, policy.clause, at_ms=decision.at_ms),
+        work=work_of(job, decision.seen, terms.clock, now_ms=decision.at_ms),
     )
 
 

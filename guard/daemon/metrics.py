@@ -19,6 +19,7 @@ from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
 from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
+from guard.daemon.savingsmetrics import SavingsMetrics
 from guard.ports import JobSource
 
 PREFIX = "costguard"
@@ -83,9 +84,7 @@ class Metrics:
         )
         self.cards_released = counter("cards_released", "Cards freed by confirmed terminations.", "target", "policy")
         self.limit_used = gauge("limit_used_ratio", "Used share of a limit of terminations.", "limit")
-        self.savings_upper = counter(
-            "savings_upper", "Upper bound of the savings of confirmed terminations.", "target", "policy", "currency"
-        )
+        self.savings = SavingsMetrics(self.registry, PREFIX)
         self.api_requests = counter("api_requests", "Calls to the service.", "operation", "code")
         self.api_seconds = histogram("api_request_duration_seconds", "Seconds per call.", ["operation"], SCAN_BUCKETS)
         self.api_throttled = counter("api_throttled", "Calls that the service throttled.", "operation")
@@ -130,9 +129,7 @@ class Metrics:
             self.terminations.labels(tally.target, tally.policy, tally.outcome.value).inc(tally.count)
             if tally.outcome is Outcome.CONFIRMED:
                 self.cards_released.labels(tally.target, tally.policy).inc(tally.cards)
-                if tally.currency:
-                    upper = self.savings_upper.labels(tally.target, tally.policy, tally.currency)
-                    upper.inc(float(tally.savings_upper))
+        self.savings.seed(tallies)
         for (policy, reason), count in findings.items():
             self.potential.labels(policy, reason).inc(count)
 
@@ -229,8 +226,7 @@ class Metrics:
         if intent.outcome is not Outcome.CONFIRMED:
             return
         self.cards_released.labels(draft.target, draft.policy).inc(draft.cards or 0)
-        if intent.savings_upper is not None:
-            self.savings_upper.labels(draft.target, draft.policy, draft.currency).inc(float(intent.savings_upper))
+        self.savings.confirmed(intent)
         if intent.closed_ms is not None and intent.accepted_ms is not None:
             self.confirm_seconds.observe(max(0, intent.closed_ms - intent.accepted_ms) / 1000)
 

@@ -18,6 +18,7 @@ from guard.core.policy import PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.draining import drained, obeyed
 from guard.daemon.endings import Endings
+from guard.daemon.estimating import Estimating
 from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -74,7 +75,8 @@ class Service:
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()
-        self.ticked, waiters = asyncio.get_running_loop().time(), []
+        self.ticked = asyncio.get_running_loop().time()
+        waiters = [asyncio.create_task(Estimating(endings=self.endings).follow(self._attempt))]
         for target in self.cycle.targets.values():
             metrics.leader.labels(target.name).set(1)
             turns = self._wait_for_deadlines(target), self._recall(target), self.endings.follow(target, self._attempt)

@@ -2,24 +2,26 @@
 How the end of a job is waited for, and what a reading that shows it proves about the termination and its money.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from guard.core.facts import Job
+from guard.core.estimate import Method
+from guard.core.facts import Job, Missing
 from guard.core.price import PriceBook
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
-from guard.core.savings import Prices, settle
+from guard.core.savings import Prices, final_running_ms, settle
+from guard.core.work import Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
     """
-    How long to wait for the end of a job after the call, and the horizon over which savings are counted.
+    How long to wait for the end of a job after the call, and how savings are counted.
     """
 
     limit_s: float = 600.0
-    horizon_ms: int = 24 * 3_600_000
+    method: Method = field(default_factory=Method)
 
 
 def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmation, book: PriceBook | None) -> Closing:
@@ -33,5 +35,11 @@ def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmati
         return Closing(outcome=outcome, note=note)
     stopped_ms = intent.accepted_ms or intent.sending_ms or job.read_at_ms
     prices = Prices(book=book, per_hour=Fraction(intent.draft.cost_per_hour))
-    cost, upper = settle(job, prices, stopped_ms=stopped_ms, horizon_ms=confirmation.horizon_ms)
-    return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper)
+    horizon_ms = confirmation.method.horizon_ms
+    cost, upper = settle(job, prices, stopped_ms=stopped_ms, horizon_ms=horizon_ms)
+    basis = Basis(
+        elapsed_ms=final_running_ms(job, stopped_ms),
+        auto_stop_ms=None if isinstance(job.auto_stop_ms, Missing) else job.auto_stop_ms,
+        horizon_ms=horizon_ms,
+    )
+    return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper, basis=basis)

@@ -109,8 +109,10 @@ class SqlHistory:
         Yield the runs that ended in that time and whose running time is known, in the order of their ends, page by page.
         """
         after = (from_ms, -1)
+        # Who of them the guard may have ended without a confirmation; these are few.
+        doubtful = await self._ledger.read("give doubtful ends", doubtful_ends)
         while True:
-            page, end = await self._ledger.read("give runs", lambda at, after=after: lives(at, after, to_ms))  # type: ignore[misc]
+            page, end = await self._ledger.read("give runs", lambda at, after=after: lives(at, after, to_ms, doubtful))  # type: ignore[misc]
             if page:
                 yield page
             if end is None:
@@ -172,8 +174,24 @@ def forget(connection: sa.Connection, *, before_ms: int, limit: int) -> int:
     return dropped
 
 
+def doubtful_ends(connection: sa.Connection) -> set[tuple[str, int]]:
+    """
+    Return (job, run) of intents whose call may have ended the job although that was not confirmed.
+    """
+    unclear = tuple(one.value for one in (Outcome.UNCONFIRMED, Outcome.GONE, Outcome.FAILED))
+    wanted = sa.select(intents.c.job_id, intents.c.run).where(
+        intents.c.sending_ms.is_not(None), intents.c.outcome.in_(unclear)
+    )
+    return {(row.job_id, row.run) for row in connection.execute(wanted)}
+
+
 def lives(
-    connection: sa.Connection, after: tuple[int, int], to_ms: int, *, page: int = PAGE
+    connection: sa.Connection,
+    after: tuple[int, int],
+    to_ms: int,
+    doubtful: Collection[tuple[str, int]] = (),
+    *,
+    page: int = PAGE,
 ) -> tuple[list[PastRun], tuple[int, int] | None]:
     """
     Return a page of runs with a known running time, and where it ended (None: there are no more).
@@ -181,7 +199,20 @@ def lives(
     ended, number = after
     beyond = sa.or_(history.c.ended_ms > ended, sa.and_(history.c.ended_ms == ended, history.c.number > number))
     words_of = ("user_word", "stem_word", "parts_word")
-    columns = ("ended_ms", "number", "running_ms", "entry_ms", "told", "rest", "cards", "policy_word", *words_of)
+    columns = (
+        "ended_ms",
+        "number",
+        "running_ms",
+        "entry_ms",
+        "told",
+        "rest",
+        "cards",
+        "policy_word",
+        "job",
+        "run",
+        "by_itself",
+        *words_of,
+    )
     rows = connection.execute(
         sa.select(*(history.c[name] for name in columns))
         .where(history.c.ended_ms >= ended, history.c.ended_ms < to_ms, beyond)
@@ -190,7 +221,7 @@ def lives(
     ).all()
     used = {number for row in rows for name in words_of if (number := getattr(row, name)) is not None}
     texts = words.texts_of(connection, used)
-    found = [past_run_of(row, texts) for row in rows if row.running_ms is not None]
+    found = [past_run_of(row, texts, doubtful) for row in rows if row.running_ms is not None]
     return found, (rows[-1].ended_ms, rows[-1].number) if len(rows) == page else None
 
 

@@ -3,7 +3,7 @@ Rows of the history turned into values, and back; no SQL in here.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from guard.core.ended import Ended, RunRecord, Told, codes_of
@@ -104,13 +104,15 @@ def stretch_of(row: Any) -> Stretch:
     return Stretch(row.ended_ms, row.running_ms or 0, amount)
 
 
-def past_run_of(row: Any, texts: Mapping[int, str]) -> PastRun:
+def past_run_of(row: Any, texts: Mapping[int, str], doubtful: Collection[tuple[str, int]] = ()) -> PastRun:
     """
     Return a run of a known running time as the savings read it.
 
-    It ended by the guard if a confirmed termination did it, by its own if it was read, and else was lost from view.
+    It ended by the guard if a confirmed termination did it, or if it is *doubtful* and did not end by itself; by its own
+    if it was read; and else was lost from view.
     """
-    end = End.UNSEEN if row.told != Told.READ else End.OWN if row.policy_word is None else End.GUARD
+    ours = row.policy_word is not None or (not row.by_itself and (row.job, row.run) in doubtful)
+    end = End.GUARD if ours else End.OWN if row.told == Told.READ else End.UNSEEN
     like = Likeness(
         user=texts.get(row.user_word),
         stem=None if row.stem_word is None else texts[row.stem_word] or row.rest,

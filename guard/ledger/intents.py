@@ -17,7 +17,7 @@ from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
 from guard.errors import LedgerUnusable
 from guard.ledger.engine import insert
-from guard.ledger.rows import draft_columns, intent_of, key_of
+from guard.ledger.rows import draft_columns, dumped, intent_of, key_of
 from guard.ledger.tables import AnyText, intents, steps
 
 # What may follow what; a call is on record before it is sent, every time.
@@ -31,6 +31,9 @@ FOLLOWS = {
 STOPPED_BY_GATE = (Outcome.HELD_BACK, Outcome.EXEMPT)
 # More digits than any sum of money has, so that sums are exact.
 EXACT = Context(prec=200)
+
+# What is summed of confirmed terminations.
+SAVINGS = ("savings_upper", "savings_expected", "savings_lower", "savings_assumed")
 
 # Values of one IN list; databases bound them.
 AT_ONCE = 500
@@ -67,6 +70,7 @@ _CLOSE = _OF.values(
     note=sa.bindparam("new_note"),
     cost=sa.bindparam("new_cost"),
     savings_upper=sa.bindparam("new_savings_upper"),
+    basis=sa.bindparam("new_basis"),
 ).returning(intents)
 _STEP = sa.insert(steps)
 _ONE = sa.select(intents).where(intents.c.number == sa.bindparam("of"))
@@ -111,6 +115,7 @@ def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: in
         "new_note": closing.note,
         "new_cost": closing.cost,
         "new_savings_upper": closing.savings_upper,
+        "new_basis": dumped(closing.basis),
     }
     row = connection.execute(_CLOSE, changed).mappings().one_or_none()
     if row is None:
@@ -222,9 +227,11 @@ def tallies(connection: sa.Connection) -> list[Tally]:
     """
     group = (intents.c.target, intents.c.policy, intents.c.outcome, intents.c.currency)
     saved: defaultdict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    money = sa.select(*group, intents.c.savings_upper).where(intents.c.savings_upper.is_not(None), ~_IS_OPEN)
-    for *name, amount in connection.execute(money):
-        saved[tuple(name)] = EXACT.add(saved[tuple(name)], amount)
+    money = sa.select(*group, *(intents.c[one] for one in SAVINGS)).where(intents.c.savings_upper.is_not(None), ~_IS_OPEN)
+    for row in connection.execute(money):
+        for which, amount in zip(SAVINGS, row[len(group) :], strict=True):
+            if amount is not None:
+                saved[*row[: len(group)], which] = EXACT.add(saved[*row[: len(group)], which], amount)
     counted = sa.select(*group, sa.func.count(), sa.func.coalesce(sa.func.sum(intents.c.cards), 0))
     found: list[Tally] = []
     for target, policy, outcome, currency, count, cards in connection.execute(
@@ -238,7 +245,7 @@ def tallies(connection: sa.Connection) -> list[Tally]:
                 currency=currency,
                 count=count,
                 cards=int(cards),
-                savings_upper=saved[target, policy, outcome, currency],
+                **{which: saved[target, policy, outcome, currency, which] for which in SAVINGS},
             )
         )
     return found

@@ -7,8 +7,9 @@ A row that makes no sense (an outcome that nobody knows, money that is no number
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from guard.core.facts import JobKey
@@ -17,8 +18,10 @@ from guard.core.protocol import Outcome, State
 from guard.core.records import Draft, Intent, Pause
 from guard.core.sighting import Sighting
 from guard.core.trace import from_data, to_data
+from guard.core.work import Work
 
 Row = Mapping[str, Any] | sa.RowMapping
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def key_columns(key: JobKey) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def draft_columns(draft: Draft) -> dict[str, Any]:
         "cost_per_hour": draft.cost_per_hour,
         "currency": draft.currency,
         "cards": draft.cards,
+        "work": dumped(draft.work),
     }
 
 
@@ -80,6 +84,7 @@ def intent_of(row: Row) -> Intent:
         cost_per_hour=row["cost_per_hour"],
         currency=row["currency"],
         cards=row["cards"],
+        work=loaded(row["work"], Work),
     )
     return Intent(
         number=row["number"],
@@ -93,7 +98,27 @@ def intent_of(row: Row) -> Intent:
         note=row["note"],
         cost=row["cost"],
         savings_upper=row["savings_upper"],
+        savings_expected=row["savings_expected"],
+        savings_lower=row["savings_lower"],
+        savings_assumed=row["savings_assumed"],
     )
+
+
+def dumped(value: msgspec.Struct | None) -> str | None:
+    """
+    Return a value as JSON in ASCII, which holds whatever somebody named a job.
+    """
+    return None if value is None else json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+
+
+def loaded(text: str | None, kind: type[T]) -> T | None:
+    """
+    Return a value from its JSON; raises ``ValueError`` if it is none.
+    """
+    try:
+        return None if text is None else msgspec.convert(json.loads(text), kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"what was kept as {kind.__name__} is none: {error}") from error
 
 
 def finding_columns(finding: Finding) -> dict[str, Any]:

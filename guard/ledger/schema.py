@@ -11,7 +11,7 @@ from guard.errors import LedgerUnusable
 from guard.ledger.historytables import metadata
 
 # The revisions in ``migrations``, the oldest first; a test compares the two.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 _versions = sa.Table(
     "alembic_version",

@@ -25,6 +25,7 @@ from guard.ledger.engine import absence, make_engine, parse, place, probe, redac
 from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
+from guard.ledger.savings import SqlSavings
 from guard.ports import NO_FACTS
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class SqlLedger:
     def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
         self.name = name
         self.history = SqlHistory(self)
+        self.savings = SqlSavings(self)
         self._engine = engine
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")

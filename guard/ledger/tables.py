@@ -97,6 +97,13 @@ intents = sa.Table(
     sa.Column("note", AnyText, nullable=False),
     sa.Column("cost", Money),
     sa.Column("savings_upper", Money),
+    # What savings ask of the job: at the decision, and once it had ended; and the estimate with its inputs (JSON).
+    sa.Column("work", sa.Text),
+    sa.Column("basis", sa.Text),
+    sa.Column("savings_expected", Money),
+    sa.Column("savings_lower", Money),
+    sa.Column("savings_assumed", Money),
+    sa.Column("savings_estimate", sa.Text),
 )
 
 # The database itself forbids a second open intent, whatever the processes do; a closed one never blocks a later one.

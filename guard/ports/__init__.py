@@ -6,6 +6,20 @@ Adapters implement them, the daemon only knows them, and ``app`` puts the two to
 
 from guard.ports.history import History
 from guard.ports.record import NO_FACTS, Lease, Ledger
+from guard.ports.savings import Pending, Savings, Stop
 from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 
-__all__ = ["NO_FACTS", "Clock", "History", "JobSource", "Lease", "Ledger", "Progress", "Take", "Terminator"]
+__all__ = [
+    "NO_FACTS",
+    "Clock",
+    "History",
+    "JobSource",
+    "Lease",
+    "Ledger",
+    "Pending",
+    "Progress",
+    "Savings",
+    "Stop",
+    "Take",
+    "Terminator",
+]

@@ -12,6 +12,7 @@ from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.ports.history import History
+from guard.ports.savings import Savings
 
 NO_FACTS: Mapping[JobKey, Job] = MappingProxyType({})
 
@@ -27,6 +28,13 @@ class Ledger(Protocol):
     def history(self) -> History:
         """
         The record of runs that are over, in the same ledger.
+        """
+        ...
+
+    @property
+    def savings(self) -> Savings:
+        """
+        The record of what confirmed terminations saved, in the same ledger.
         """
         ...
 

@@ -44,6 +44,9 @@ NAMES = {
     "cards_released target,policy",
     "limit_used_ratio limit",
     "savings_upper target,policy,currency",
+    "savings_expected target,policy,currency",
+    "savings_lower target,policy,currency",
+    "savings_assumed target,policy,currency",
     "spend_rate_per_hour target,currency",
     "spend_rate_by_billing_code_per_hour billing_code,currency",
     "spend_rate_by_flavor_type_per_hour flavor_type,currency",
@@ -73,7 +76,8 @@ def counters(metrics):
     """
     The samples above 0 of the counters that the ledger backs.
     """
-    backed = ("terminations", "potential_terminations", "cards_released", "savings_upper")
+    savings = ("savings_upper", "savings_expected", "savings_lower", "savings_assumed")
+    backed = ("terminations", "potential_terminations", "cards_released", *savings)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in metrics.registry.collect()

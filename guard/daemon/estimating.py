@@ -1,0 +1,105 @@
+"""
+The savings of confirmed terminations: estimated after the fact, in turns of their own, and stored beside their inputs.
+
+No kill waits for it: a turn reads the history page by page and counts in a thread. What fails is tried again at the next
+turn, and what a process left open is taken up by the next one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from guard.core.estimate import Estimate, Method, estimate
+from guard.core.facts import JobKey
+from guard.core.likeness import End, Ladder, PastRun
+from guard.core.work import seen_from, unseen
+from guard.daemon.endings import Endings
+from guard.ports import Pending
+
+EVERY_S = 30.0
+AT_ONCE = 50
+MOST_RUNS = 100_000
+"""So many of the runs that ended last say how long others go on, and at most so many of those that still run."""
+MOST_RUNNING = 20_000
+_LATEST_MS = 2**62
+
+log = structlog.get_logger("guard")
+
+
+@dataclass(slots=True, kw_only=True)
+class Estimating:
+    """
+    Estimates what confirmed terminations saved, by the history that *endings* writes as it is when their turn comes.
+    """
+
+    endings: Endings
+    most_runs: int = MOST_RUNS
+
+    async def follow(self, attempt: Callable[[str, Awaitable[object]], Awaitable[None]]) -> None:
+        """
+        Take turns for ever; each is made by *attempt*, which reports what it raises.
+        """
+        while True:
+            await attempt("savings", self.turn())
+            await self.endings.clock.sleep(EVERY_S)
+
+    async def turn(self) -> None:
+        """
+        Estimate everything that has no estimate. Raises ``LedgerUnusable``; nothing is done without the lease.
+        """
+        enforcer, stored = self.endings.cycle.enforcer, True
+        savings, ladder = enforcer.ledger.savings, None
+        while stored and enforcer.gate.lease.held() and (pending := await savings.pending(limit=AT_ONCE)):
+            ladder = ladder or await self.ladder()
+            made = await asyncio.to_thread(_estimated, pending, ladder, enforcer.confirmation.method)
+            if not enforcer.gate.lease.held():
+                return
+            intents = await savings.put(made)
+            for intent in intents:
+                enforcer.metrics.savings.estimated(intent)
+                figures = made[intent.number].figures
+                log.info(
+                    "savings.estimated",
+                    intent=intent.number,
+                    job=intent.draft.key.job_id,
+                    policy=intent.draft.policy,
+                    expected=figures.expected and str(figures.expected),
+                    lower=str(figures.lower),
+                    upper=str(figures.upper),
+                    assumed=figures.assumed and str(figures.assumed),
+                )
+            stored = bool(intents)
+
+    async def ladder(self) -> Ladder:
+        """
+        Return the newest runs of the history, those that still run, and all that the guard ever stopped.
+        """
+        cycle, keep_ms = self.endings.cycle, self.endings.keep.history_ms
+        ledger, clock = cycle.enforcer.ledger, cycle.view.terms.clock
+        stopped: dict[tuple[JobKey, int], PastRun] = {}
+        for one in await ledger.savings.stops():
+            # Of several attempts the first: from then on it was not left alone.
+            stopped.setdefault((one.key, one.run), one.past)
+        now_ms = int(self.endings.clock.now() * 1000)
+        from_ms = max(await ledger.savings.since(newest=self.most_runs), now_ms - keep_ms)
+        runs = list(stopped.values())
+        async for page in ledger.history.lives(from_ms=from_ms, to_ms=_LATEST_MS):
+            # Those of the guard are there already, whatever became of the history.
+            runs += [run for run in page if run.end is not End.GUARD]
+        for target in cycle.targets:
+            after, left = None, MOST_RUNNING
+            while left > 0 and (known := await ledger.known(target, after=after)):
+                after, left = known[-1][0].key, left - len(known)
+                going = (unseen(job, seen, clock) for job, seen in known if (job.key, seen.run) not in stopped)
+                runs += [run for run in going if run is not None]
+        return await asyncio.to_thread(_laddered, runs, from_ms)
+
+
+def _laddered(runs: Sequence[PastRun], from_ms: int) -> Ladder:
+    return Ladder(seen_from(run, from_ms) for run in runs)
+
+
+def _estimated(pending: Sequence[Pending], ladder: Ladder, method: Method) -> Mapping[int, Estimate]:
+    return {one.number: estimate(one.stopped, ladder, replace(method, horizon_ms=one.horizon_ms)) for one in pending}

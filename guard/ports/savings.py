@@ -1,0 +1,70 @@
+"""
+The record of what confirmed terminations saved.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from guard.core.estimate import Estimate, Stopped
+from guard.core.facts import JobKey
+from guard.core.likeness import PastRun
+from guard.core.records import Intent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """
+    A confirmed termination whose savings are still to be estimated, over the horizon that was in force.
+    """
+
+    number: int
+    stopped: Stopped
+    horizon_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """
+    A run that the guard stopped, or may have stopped.
+    """
+
+    key: JobKey
+    run: int
+    past: PastRun
+
+
+class Savings(Protocol):
+    """
+    The estimates in the ledger. Every method raises ``LedgerUnusable`` if it cannot be read or written.
+    """
+
+    async def pending(self, *, limit: int) -> Sequence[Pending]:
+        """
+        Return confirmed terminations of known cost without an estimate, oldest first.
+        """
+        ...
+
+    async def put(self, estimates: Mapping[int, Estimate]) -> Sequence[Intent]:
+        """
+        Record estimates by the number of their intent, each once; return those intents that had none.
+        """
+        ...
+
+    async def stops(self) -> Sequence[Stop]:
+        """
+        Return every run that a call of the guard may have ended, for as long as there is a ledger.
+        """
+        ...
+
+    async def since(self, *, newest: int) -> int:
+        """
+        Return the moment from which on the history holds at most so many runs.
+        """
+        ...
+
+    def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None]]]:
+        """
+        Yield all confirmed terminations with their estimates, oldest first, page by page.
+        """
+        ...
