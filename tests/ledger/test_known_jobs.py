@@ -15,8 +15,9 @@ from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, named, use
 from guard.core.facts import ABSENT, LIVE_PHASES, UNREADABLE, Job, Resource
 from guard.core.records import Walk
 from guard.errors import LedgerUnusable
-from guard.ledger import intents, observations, open_ledger
+from guard.ledger import observations, open_ledger
 from guard.ledger.jobcodec import decode, encode
+from guard.ledger.rows import draft_columns
 from tests.changing import replace
 
 JOB = Job(
@@ -228,7 +229,9 @@ def first_ledger(url):
         connection.exec_driver_sql(
             f"INSERT INTO sightings ({columns}, reading_at_ms, start_time_ms, waiting_since_ms) VALUES ({row})"  # noqa: S608
         )
-        intents.open_one(connection, DRAFT, at_ms=1, quota=None)
+        intent = {key: value for key, value in draft_columns(DRAFT).items() if key != "work"}
+        intent |= {"state": "intended", "created_ms": 1, "note": ""}
+        connection.execute(sa.insert(sa.table("intents", *map(sa.column, intent))), intent)
         observations.record(connection, [FINDING], at_ms=1)
     engine.dispose()
 

@@ -1,0 +1,279 @@
+"""
+The savings in the daemon: estimated after the fact, from what nobody touched, each once, and never in anybody's way.
+"""
+
+import asyncio
+from fractions import Fraction
+
+import pytest
+from daemon_stand import ECO, HOUR_MS, NONE, NOW_MS, on_stand, running
+from test_metrics import counters
+from test_service import on_daemon
+
+from guard.core.ended import Ended, Told
+from guard.core.estimate import Method
+from guard.core.facts import Job, JobKey, Resource
+from guard.core.fields import Terms
+from guard.core.likeness import Rung
+from guard.core.price import plain_book
+from guard.core.protocol import Outcome, State
+from guard.core.records import Closing
+from guard.core.sighting import observe
+from guard.core.spans import DAY_MS
+from guard.daemon.endings import Endings
+from guard.daemon.estimating import Estimating
+from guard.daemon.metrics import Metrics
+from guard.daemon.settling import Confirmation
+from guard.errors import LedgerUnusable
+from guard.saved import SavedRow, wrong
+from tests.changing import replace
+
+BOOK = plain_book("CNY", {ECO.code: Fraction(7, 2)})
+PART = Resource(billing_code=ECO.code, unit_num=ECO.unit_num, node_count=4, cards_per_node=1)
+
+
+def past(number, *, hours, ended_ms=NOW_MS - DAY_MS, **facts):
+    """
+    The end of a run of another job, seen from its beginning.
+    """
+    key = JobKey(region="cn-north-4", project_id="p", job_id=f"past-{number}")
+    job = Job(key=key, target="lab", read_at_ms=ended_ms, phase="Completed", resources=(PART,), user="alice", name="train-1")
+    return Ended(
+        job=replace(job, **facts),
+        run=1,
+        told=Told.READ,
+        ended_ms=ended_ms,
+        running_ms=round(hours * HOUR_MS),
+        cost=None,
+        currency="CNY",
+    )
+
+
+async def history(stand, *ends):
+    """
+    Put runs on record.
+    """
+    await stand.raw.history.put(ends, seen=[observe(None, one.job) for one in ends])
+
+
+def estimating(stand, **options):
+    """
+    What estimates on a stand.
+    """
+    return Estimating(endings=Endings(cycle=stand.cycle, clock=stand.clock), **options)
+
+
+async def rows(stand):
+    """
+    Every confirmed termination with its estimate.
+    """
+    pages = stand.raw.savings.estimates()
+    return [SavedRow(intent=one, estimate=kept) async for page in pages for one, kept in page]
+
+
+def stopping(act, *jobs, ends=(), **options):
+    """
+    Run *act* on a stand with a history and prices, whose jobs were stopped.
+    """
+
+    async def run(stand):
+        stand.view.terms = Terms(prices=BOOK)
+        await history(stand, *ends)
+        await stand.walk()
+        await act(stand)
+
+    on_stand(run, *(jobs or [running(name="train-7", node_count=4)]), **options)
+
+
+LONG = [past(number, hours=25 + number % 20) for number in range(60)]
+
+
+def test_a_termination_is_estimated_by_like_runs():
+    """
+    Like runs that nobody touched say how long it would have gone on; the figures follow from what is kept, and are counted.
+    """
+
+    async def act(stand):
+        (before,) = await rows(stand)
+        assert (before.method, before.intent.savings_lower) == ("not estimated yet", None)
+        await estimating(stand).turn()
+        (row,) = await rows(stand)
+        figures, intent = row.estimate.figures, row.intent
+        assert (figures.rung, row.method) == (Rung.SAME_RESOURCES, "Kaplan-Meier")
+        assert 0 < intent.savings_lower < intent.savings_expected < intent.savings_upper == 14 * 24
+        assert intent.savings_assumed is None
+        assert wrong([row]) == []
+        where = {"target": "lab", "policy": "one-day", "currency": "CNY"}
+        for name in ("expected", "lower", "upper"):
+            assert stand.value(f"savings_{name}_total", **where) == float(getattr(intent, f"savings_{name}"))
+
+    stopping(act, ends=[replace(one, job=replace(one.job, name="other")) for one in LONG])
+
+
+def test_without_like_runs_it_is_assumed():
+    """
+    Too few natural ends leave the assumption, which is counted apart.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        (row,) = await rows(stand)
+        assert (row.method, row.intent.savings_expected, row.intent.savings_lower) == ("assumed", None, 0)
+        assert row.intent.savings_assumed == 14 * 2
+        where = {"target": "lab", "policy": "one-day", "currency": "CNY"}
+        assert stand.value("savings_assumed_total", **where) == 28
+        assert stand.value("savings_expected_total", **where) is None
+
+    async def assume(stand):
+        method = Method(assumed_ms=2 * HOUR_MS)
+        stand.cycle.enforcer = replace(stand.enforcer, confirmation=Confirmation(method=method))
+        await act(stand)
+
+    stopping(assume, ends=LONG[:29])
+
+
+def test_what_the_guard_stopped_is_no_natural_end():
+    """
+    A history of enforcement alone measures nothing: every figure is assumed.
+    """
+
+    async def act(stand):
+        assert len(stand.accepted()) == 40
+        stand.clock.seconds += 3600
+        await stand.walk()
+        await stand.read_ends()
+        await estimating(stand).turn()
+        found = await rows(stand)
+        assert len(found) == 40
+        assert {one.method for one in found} == {"assumed"}
+
+    stopping(act, *(running(f"job-{number}", hours=25 + number % 10, node_count=4) for number in range(40)))
+
+
+def test_a_stop_outlives_the_history():
+    """
+    Runs that began after the guard first stopped one like them are not followed, though no history knows that stop.
+    """
+
+    async def act(stand):
+        draft, long_ago_ms = (await stand.intent()).draft, NOW_MS - 300 * DAY_MS
+        draft = replace(draft, key=replace(draft.key, job_id="long-ago"), cost_per_hour="")
+        old = await stand.raw.open_intent(draft, at_ms=long_ago_ms, quota=None)
+        await stand.raw.advance(old.number, State.SENDING, at_ms=long_ago_ms)
+        await stand.raw.close(old.number, Closing(outcome=Outcome.CONFIRMED, note=""), at_ms=long_ago_ms)
+        await estimating(stand).turn()
+        row = (await rows(stand))[0]
+        assert row.method == "assumed"
+        assert {one.guard_ended for one in row.estimate.inputs.evidence} == {2}
+
+    stopping(act, ends=LONG)
+
+
+def test_only_the_newest_part_of_a_long_history_is_read():
+    """
+    Of a history that is too long the newest runs count, from when these begin and not before.
+    """
+
+    async def act(stand):
+        await estimating(stand, most_runs=40).turn()
+        (row,) = await rows(stand)
+        sizes = {one.rung: one.size for one in row.estimate.inputs.evidence}
+        assert max(sizes.values()) <= 41
+        # They all ended within an hour, so none of them was watched at its 25th hour.
+        assert row.method == "assumed"
+
+    ends = [past(number, hours=30, ended_ms=NOW_MS - DAY_MS + number * 60_000) for number in range(60)]
+    stopping(act, ends=ends)
+
+
+def test_a_restart_and_a_removed_policy_change_no_counter():
+    """
+    The counters are what the ledger holds: after a restart, and when the policy is gone.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        live = counters(stand.metrics)
+        assert {name for name, _ in live} >= {f"costguard_savings_{one}_total" for one in ("upper", "expected", "lower")}
+        stand.take(NONE)
+        stand.metrics.took_policies(stand.set, ["lab"], at=stand.clock.now())
+        assert counters(stand.metrics) == live
+        seeded = Metrics(version="test")
+        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts())
+        seeded.took_policies(stand.set, ["lab"], at=stand.clock.now())
+        assert counters(seeded) == live
+        await estimating(stand).turn()
+        assert counters(stand.metrics) == live
+
+    stopping(act, ends=LONG)
+
+
+def test_nothing_is_estimated_by_who_does_not_hold_the_ledger():
+    """
+    A process without the lease writes nothing.
+    """
+
+    async def act(stand):
+        stand.lease.holding = False
+        await estimating(stand).turn()
+        assert len(await stand.raw.savings.pending(limit=10)) == 1
+
+    stopping(act, ends=LONG)
+
+
+def test_what_fails_is_tried_again():
+    """
+    A ledger that fails once costs a turn and no figure, and the daemon goes on.
+    """
+
+    async def act(stand, daemon):
+        stand.view.terms = Terms(prices=BOOK)
+        await history(stand, *LONG)
+        real, put, failures, stored = stand.raw.savings.stops, stand.raw.savings.put, [], asyncio.Event()
+
+        async def fail():
+            failures.append(1)
+            if len(failures) == 1:
+                raise LedgerUnusable("the disk is gone")
+            return await real()
+
+        async def note(made):
+            found = await put(made)
+            stored.set()
+            return found
+
+        stand.raw.savings.stops, stand.raw.savings.put = fail, note
+        async with daemon.running():
+            await stored.wait()
+        assert len(failures) == 2
+        assert stand.value("scheduler_events_total", event="error") == 1
+
+    on_daemon(act, running(name="train-7", node_count=4))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param("savings_lower = '1'", "lower is 1, and its inputs give", id="a-figure"),
+        pytest.param("savings_expected = NULL", "expected is None, and its inputs give", id="a-figure-taken-away"),
+        pytest.param("cost_per_hour = '15'", "it counts at 14 CNY an hour, the intent at 15", id="the-rate"),
+        pytest.param("work = replace(work, 'alice', 'bob')", "it is about another job", id="the-job"),
+        pytest.param(
+            "savings_estimate = replace(savings_estimate, '\"horizon_ms\":86400000', '\"horizon_ms\":86400001')",
+            "its record of the figures is another one",
+            id="an-input",
+        ),
+        pytest.param("savings_estimate = NULL", "expected is", id="the-estimate-itself"),
+    ],
+)
+def test_a_changed_ledger_is_found_out(change, said):
+    """
+    Whoever changes a figure, an input or what it is about is named by the recomputation.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        await stand.raw.write("tamper", lambda at: at.exec_driver_sql(f"UPDATE intents SET {change}"))  # noqa: S608
+        assert any(said in line for line in wrong(await rows(stand)))
+
+    stopping(act, ends=LONG)
