@@ -12,6 +12,12 @@ MONEY = Look(unit="locale", decimals=2, empty="no price book")
 CONFIRMED = f'costguard_terminations_total{{{BOTH},outcome="confirmed"}}'
 SPEND = total(f"costguard_spend_rate_per_hour{{{TARGET}}}", "target", "currency", by="currency")
 SAVED = f"costguard_savings_upper_total{{{BOTH}}}"
+BOUNDS = {
+    "lower": f"costguard_savings_lower_total{{{BOTH}}}",
+    "expected": f"costguard_savings_expected_total{{{BOTH}}}",
+    "upper": SAVED,
+    "assumed": f"costguard_savings_assumed_total{{{BOTH}}}",
+}
 AT_MOST = (
     "An upper bound, not an estimate: the rate of each job whose termination was confirmed, for the time to the horizon (setting "
     "savings_horizon) or to the job's own auto_stop."
@@ -84,6 +90,25 @@ def overview() -> Board:
             Look(unit="locale", lowest=0),
             steps=True,
             stacked=True,
+        ),
+    )
+    board.add(
+        lines(
+            "Saved, with its bounds",
+            "Expected is what like jobs that nobody stopped say (Kaplan-Meier), lower its one-sided 95 % limit, upper what the jobs could "
+            "have cost at most. What is assumed for want of like jobs stands apart and is not in expected. Since the ledger began.",
+            {
+                f"{name} ({{{{currency}}}})": total(query, "target", "policy", "currency", by="currency")
+                for name, query in BOUNDS.items()
+            },
+            Look(unit="locale", lowest=0),
+            steps=True,
+        ),
+        bars(
+            "Saved as expected, by policy",
+            "Of the terminations that enough like jobs tell of; the rest is assumed and not in here. Since the ledger began.",
+            {"{{policy}} ({{currency}})": total(BOUNDS["expected"], "target", "policy", "currency", by="policy, currency")},
+            MONEY,
         ),
     )
     board.section("What runs")

@@ -18,6 +18,7 @@ from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
 from guard.daemon.access import Access, AccessFiles
 from guard.daemon.endings import Endings, Keep
+from guard.daemon.estimating import Estimating
 from guard.daemon.fleetmetrics import Told
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
@@ -31,7 +32,6 @@ from guard.ledger.engine import parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
-from guard.saved import SavedRow
 from guard.settings import Settings
 from guard.spending import Question, Spent, spent
 
@@ -123,6 +123,8 @@ async def scan(
                 raise cycle.broken
         finally:
             beating.cancel()
+        if guard.lease.held():
+            await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).turn()
         intents = [*cycle.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())
         report.rows = rows(decisions, intents, cycle.held)
@@ -261,14 +263,6 @@ async def spend(settings: Settings, asked: Question, progress: Callable[[int, in
     """
     async with recorded(settings) as ledger:
         return await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
-
-
-async def savings(settings: Settings) -> Sequence[SavedRow]:
-    """
-    Return what each confirmed termination saved, oldest first.
-    """
-    async with recorded(settings) as ledger:
-        return [SavedRow(intent=one, estimate=kept) async for page in ledger.savings.estimates() for one, kept in page]
 
 
 async def priced(settings: Settings, book: PriceBook, *, at_ms: int) -> Priced:

@@ -17,6 +17,7 @@ from guard.cli.acting import acting
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
 from guard.cli.prices import prices
+from guard.cli.report import reported
 from guard.cli.savings import saving
 from guard.cli.spend import spending
 
@@ -32,6 +33,7 @@ app.add_typer(acting)
 app.add_typer(policies)
 app.add_typer(spending)
 app.add_typer(saving)
+app.add_typer(reported)
 app.add_typer(prices)
 app.add_typer(ledger, name="ledger")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from guard import commands
+from guard.accounts import saved_rows
 from guard.cli.frame import ConfigOption, Output, OutputOption, errors, print_json, screen, told
 from guard.saved import saved_data, wrong
 from guard.screen import plain, table
@@ -30,7 +31,7 @@ def savings(
     List what each confirmed termination saved: lower, expected and upper, or assumed, and from which like jobs.
     """
     with told():
-        rows = asyncio.run(commands.savings(load_settings(config)))
+        rows = asyncio.run(saved_rows(load_settings(config)))
         if recompute:
             found, figures = wrong(rows), sum(one.estimate is not None for one in rows)
             if output is Output.JSON:

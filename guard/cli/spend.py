@@ -26,6 +26,14 @@ from guard.spendscreen import counting, show_spend, spend_csv, spend_json
 spending = typer.Typer(rich_markup_mode=None)
 
 
+SinceOption = Annotated[
+    str | None, typer.Option("--from", help="A date, or a moment with its offset; default: the first of this month.")
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", help="A date, to whose end, or a moment with its offset; default: now.")
+]
+
+
 class Shape(StrEnum):
     """
     Tables for people, JSON and CSV for machines.
@@ -39,12 +47,8 @@ class Shape(StrEnum):
 @spending.command()
 def spend(
     config: ConfigOption = None,
-    since: Annotated[
-        str | None, typer.Option("--from", help="A date, or a moment with its offset; default: the first of this month.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", help="A date, to whose end, or a moment with its offset; default: now.")
-    ] = None,
+    since: SinceOption = None,
+    to: ToOption = None,
     by: Annotated[str, typer.Option(help=f"What to group by, joined by commas: {', '.join(DIMENSIONS)}.")] = "user",
     output: Annotated[Shape, typer.Option("--output", "-o", help="How to print the result.")] = Shape.TABLE,
     limit: Annotated[int, typer.Option(min=1, help="How many rows of a table.")] = 50,
@@ -55,7 +59,7 @@ def spend(
     with told():
         settings, now_ms = load_settings(config), int(time.time() * 1000)
         asked = Question(
-            period=_period(since, to, zone=settings.zone, now_ms=now_ms),
+            period=period_of(since, to, zone=settings.zone, now_ms=now_ms),
             by=_grouping(by),
             zone=settings.zone,
             terms=terms_of(settings),
@@ -77,7 +81,10 @@ def _grouping(text: str) -> tuple[str, ...]:
     return names
 
 
-def _period(since: str | None, to: str | None, *, zone: ZoneInfo, now_ms: int) -> Period:
+def period_of(since: str | None, to: str | None, *, zone: ZoneInfo, now_ms: int) -> Period:
+    """
+    Return the time of ``--from`` and ``--to``: from the first of this month to now if they are left out.
+    """
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     from_ms = midnight_ms(today.replace(day=1), zone) if since is None else _moment_ms("--from", since, zone, begin=True)
     to_ms = now_ms if to is None else _moment_ms("--to", to, zone, begin=False)

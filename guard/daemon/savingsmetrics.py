@@ -43,7 +43,10 @@ class SavingsMetrics:
         """
         Count the upper bound of a termination that was confirmed just now.
         """
-        _add(self._upper, _place(intent), intent.savings_upper)
+        if intent.savings_upper is not None:
+            _add(self._upper, _place(intent), intent.savings_upper)
+            for counter in (self._expected, self._lower, self._assumed):
+                _add(counter, _place(intent), None)
 
     def estimated(self, intent: Intent) -> None:
         """
@@ -62,5 +65,4 @@ def _place(intent: Intent) -> tuple[str, str, str]:
 
 
 def _add(counter: Counter, place: tuple[str, str, str], amount: Decimal | None) -> None:
-    if amount is not None:
-        counter.labels(*place).inc(float(amount))
+    counter.labels(*place).inc(0.0 if amount is None else float(amount))

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.facts import JobKey
+from guard.core.periods import Period
 from guard.core.plan import Attempt, Before
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
@@ -166,6 +167,15 @@ def newest(connection: sa.Connection, *, job_id: str | None, limit: int) -> list
     wanted = sa.select(intents).order_by(intents.c.number.desc()).limit(limit)
     if job_id is not None:
         wanted = wanted.where(intents.c.job_id == job_id)
+    return [intent_of(row) for row in connection.execute(wanted).mappings()]
+
+
+def closed_in(connection: sa.Connection, period: Period) -> list[Intent]:
+    """
+    Return the intents that were closed in a period, oldest first.
+    """
+    ended = intents.c.closed_ms
+    wanted = sa.select(intents).where(ended >= period.from_ms, ended < period.to_ms).order_by(intents.c.number)
     return [intent_of(row) for row in connection.execute(wanted).mappings()]
 
 

@@ -122,7 +122,7 @@ def test_without_like_runs_it_is_assumed():
         assert row.intent.savings_assumed == 14 * 2
         where = {"target": "lab", "policy": "one-day", "currency": "CNY"}
         assert stand.value("savings_assumed_total", **where) == 28
-        assert stand.value("savings_expected_total", **where) is None
+        assert stand.value("savings_expected_total", **where) == 0
 
     async def assume(stand):
         method = Method(assumed_ms=2 * HOUR_MS)

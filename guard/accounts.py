@@ -1,0 +1,122 @@
+"""
+What a report rests on, out of the ledger alone: spend, terminations with their savings, and who is behind them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from guard.commands import recorded
+from guard.core.estimate import Estimate
+from guard.core.periods import Period
+from guard.core.protocol import Outcome
+from guard.core.records import Intent
+from guard.core.savings import exact
+from guard.core.totals import Total, totals
+from guard.ledger import intents as kept
+from guard.saved import SavedRow
+from guard.settings import Settings
+from guard.spending import Question, Spent, spent
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """
+    A period in figures, as *asked*: what was *spent* by each label and by billing code, and the intents that were closed in
+    it, of which the *confirmed* ones stand with their estimates.
+    """
+
+    asked: Question
+    spent: Sequence[Spent]
+    by_code: Sequence[Spent]
+    closed: Sequence[Intent]
+    confirmed: Sequence[SavedRow]
+
+    @property
+    def by(self) -> str:
+        """
+        What everything is grouped by.
+        """
+        return self.asked.by[0]
+
+    def label(self, intent: Intent) -> str:
+        """
+        Return to which group an intent belongs.
+        """
+        like = intent.draft.work.like if intent.draft.work is not None else None
+        if self.by == "day":
+            return datetime.fromtimestamp((intent.closed_ms or 0) / 1000, self.asked.zone).date().isoformat()
+        if self.by == "user":
+            return (like and like.user) or UNKNOWN
+        if self.by == "billing_code":
+            return (like and like.billing_codes) or UNKNOWN
+        return intent.draft.policy if self.by == "policy" else intent.draft.target
+
+    def grouped(self) -> dict[str, list[SavedRow]]:
+        """
+        Return the confirmed terminations by label: by day in order, else the most first.
+        """
+        found: defaultdict[str, list[SavedRow]] = defaultdict(list)
+        for row in self.confirmed:
+            found[self.label(row.intent)].append(row)
+        return dict(sorted(found.items(), key=lambda one: (0 if self.by == "day" else -len(one[1]), one[0])))
+
+    def outcomes(self) -> Mapping[Outcome, int]:
+        """
+        Count the closed intents by outcome.
+        """
+        return Counter(one.outcome for one in self.closed if one.outcome is not None)
+
+
+def estimates_of(rows: Iterable[SavedRow]) -> list[Estimate]:
+    """
+    Return the estimates of those that have one.
+    """
+    return [one.estimate for one in rows if one.estimate is not None]
+
+
+def totals_of(rows: Iterable[SavedRow]) -> dict[str, Total]:
+    """
+    Return the savings of some terminations by currency.
+    """
+    return totals(estimates_of(rows))
+
+
+def cost_of(rows: Iterable[SavedRow]) -> tuple[Decimal, int]:
+    """
+    Return what jobs had cost when they were ended, and of how many that is not known.
+    """
+    costs = [one.intent.cost for one in rows]
+    return exact(sum((Fraction(one) for one in costs if one is not None), Fraction(0))), costs.count(None)
+
+
+async def saved_rows(settings: Settings, period: Period | None = None) -> list[SavedRow]:
+    """
+    Return what each confirmed termination (of a period) saved, oldest first.
+    """
+    async with recorded(settings) as ledger:
+        return [
+            SavedRow(intent=one, estimate=estimate)
+            async for page in ledger.savings.estimates()
+            for one, estimate in page
+            if period is None or period.from_ms <= (one.closed_ms or 0) < period.to_ms
+        ]
+
+
+async def account(settings: Settings, asked: Question, progress: Callable[[int, int], None]) -> Account:
+    """
+    Return a period in figures; *progress* is told from another thread. Raises ``LedgerUnusable``, or ``BadInput`` if there
+    are too many groups.
+    """
+    async with recorded(settings) as ledger:
+        groups = await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
+        by_code = replace(asked, by=("billing_code",))
+        codes = await ledger.read("sum up what was spent", lambda at: spent(at, by_code, progress))
+        closed = await ledger.read("give what was closed", lambda at: kept.closed_in(at, asked.period))
+    confirmed = await saved_rows(settings, asked.period)
+    return Account(asked=asked, spent=groups, by_code=codes, closed=closed, confirmed=confirmed)
