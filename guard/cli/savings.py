@@ -3,6 +3,7 @@ The command that tells what terminations saved.
 """
 
 import asyncio
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -10,7 +11,8 @@ import typer
 from guard import commands
 from guard.accounts import saved_rows
 from guard.cli.frame import ConfigOption, Output, OutputOption, errors, print_json, screen, told
-from guard.saved import saved_data, wrong
+from guard.reporting.sections import shown
+from guard.saved import FIGURES, saved_data, wrong
 from guard.screen import plain, table
 from guard.settings import load_settings
 
@@ -48,8 +50,10 @@ def savings(
         if output is Output.JSON:
             print_json(data)
         else:
-            screen().print(table("", HEADS, ([_shown(one[head]) for head in HEADS] for one in data)))
+            screen().print(table("", HEADS, ([_shown(head, one[head]) for head in HEADS] for one in data)))
 
 
-def _shown(value: object) -> object:
-    return "" if value is None else value
+def _shown(head: str, value: object) -> object:
+    if value is None:
+        return ""
+    return shown(Decimal(str(value))) if head in FIGURES else value

@@ -7,30 +7,40 @@ import io
 import json
 import logging
 import re
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 import structlog
-from e2e_stand import HOUR_MS, environment_of
+from e2e_stand import HOUR_MS, environment_of, needed
 from rich.console import Console
+from typer.testing import CliRunner
 
+from guard.cli import app
 from guard.core.protocol import Outcome
 from guard.core.savings import exact
 from guard.demo import DemoOptions, play
+from guard.simulator.world import DEFAULT_PROJECT
 
 pytestmark = pytest.mark.server
 
 PRICES = {"modelarts.p3.8xlarge": 110.0, "modelarts.kat1.8xlarge": 76.0, "modelarts.kat1.8x": 76.0}
 
 
-@pytest.fixture
-def _quiet_again():
-    yield
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """
+    A demo that was played, what it said, and the folder of its ledger.
+    """
+    folder, said = tmp_path_factory.mktemp("demo"), io.StringIO()
+    played = asyncio.run(play(DemoOptions(seconds=8), folder, Console(file=said, width=200)))
     structlog.reset_defaults()
     logging.getLogger().handlers = [one for one in logging.getLogger().handlers if type(one) is not logging.StreamHandler]
+    return played, said.getvalue(), folder
 
 
 def breaks_a_demo_policy(job, at_ms: int) -> bool:
@@ -71,13 +81,73 @@ def command(tmp_path_factory):
         process.kill()
 
 
-@pytest.mark.usefixtures("_quiet_again")
-def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
+def guard(folder, *words):
+    """
+    Run a command of the guard on the demo's ledger; return its exit code and what it printed.
+    """
+    target = [{"name": "demo", "region": "cn-north-4", "project_id": DEFAULT_PROJECT}]
+    given = {
+        "TARGETS": json.dumps(target),
+        "LEDGER": f"sqlite:///{folder / 'guard.db'}",
+        "PRICES": str(folder / "prices.yaml"),
+    }
+    ran = CliRunner().invoke(app, list(words), env={f"GUARD_{name}": value for name, value in given.items()})
+    return ran.exit_code, ran.stdout
+
+
+def test_every_figure_of_the_ledger_is_reproduced(demo):
+    """
+    ``guard savings --recompute`` gives every stored figure again, and says which one somebody changed.
+    """
+    *_, folder = demo
+    code, out = guard(folder, "savings", "--recompute", "--output", "json")
+    told = json.loads(out)
+    assert (code, told["wrong"]) == (0, [])
+    assert told["recomputed"] > 0
+    with sqlite3.connect(folder / "guard.db") as connection:
+        changed = "UPDATE intents SET savings_assumed = {} WHERE number = 1"
+        (before,) = connection.execute("SELECT savings_assumed FROM intents WHERE number = 1").fetchone()
+        connection.execute(changed.format("'17'"))
+        connection.commit()
+        code, out = guard(folder, "savings", "--recompute", "--output", "json")
+        connection.execute(changed.format("?"), (before,))
+    assert (code, len(json.loads(out)["wrong"])) == (1, 1)
+
+
+def test_the_report_in_a_browser(demo, tmp_path):
+    """
+    The page of the demo, opened in Chromium, shows the figures of the ledger and loads nothing.
+    """
+    chromium = needed("chromium")
+    played, _, folder = demo
+    code, page = guard(folder, "report", "--to", "2099-12-31", "--by", "policy", "--output", "html")
+    assert code == 0
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    words = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    shown = subprocess.run(
+        [*words, "--dump-dom", (tmp_path / "report.html").as_uri()], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    figures = re.findall(r'<data data-key="(\w+)" value="([-0-9.]*)">([^<]*)</data>', shown)
+    confirmed = [one for one in played.intents if one.outcome is Outcome.CONFIRMED]
+    told = {key: value for key, value, _ in figures}
+    upper = sum(one.savings_upper or 0 for one in confirmed)
+    assert told["terminated"] == str(len(confirmed))
+    assert Decimal(told["saved_upper_CNY"]) == upper
+    assert (told["saved_upper_CNY"], f"{upper:,.2f}") in {(value, text) for _, value, text in figures}
+    by_policy = Counter(one.draft.policy for one in confirmed)
+    section = shown[shown.index('<section id="savings">') :]
+    rows = re.findall(r'data-key="label">([^<]+)<.*?data-key="terminations" value="(\d+)"', section.split("</section>")[0])
+    assert dict(rows) == {policy: str(count) for policy, count in by_policy.items()}
+    spent = json.loads(guard(folder, "spend", "--to", "2099-12-31", "--output", "json")[1])["totals"]
+    assert abs(Decimal(told["spent_CNY"]) / Decimal(spent[0]["cost"]) - 1) < Decimal("0.01")
+    assert not re.search(r"<(script|link|img|iframe|object)", shown)
+
+
+def test_log_ledger_and_fates_name_the_same_violators(demo):
     """
     Each job that the ledger confirms was accepted once by the service, ended by it, and broke a policy at that moment.
     """
-    said = io.StringIO()
-    played = asyncio.run(play(DemoOptions(seconds=8), tmp_path, Console(file=said, width=200)))
+    played, said, _ = demo
     accepted = sorted(played.calls.accepted_terminations())
     confirmed = {one.draft.key.job_id: one for one in played.intents if one.outcome is Outcome.CONFIRMED}
     fates = played.world.fates()
@@ -89,7 +159,7 @@ def test_log_ledger_and_fates_name_the_same_violators(tmp_path):
         assert breaks_a_demo_policy(played.world.job(job_id), intent.accepted_ms), intent.draft.reason
     assert played.calls.of("delete") == []
     # The spend rate was told more than once, because it falls with what was stopped.
-    assert len(set(re.findall(r"spending   ([0-9,]+\.[0-9]{2}) CNY per hour on [0-9]+ running jobs", said.getvalue()))) > 1
+    assert len(set(re.findall(r"spending   ([0-9,]+\.[0-9]{2}) CNY per hour on [0-9]+ running jobs", said))) > 1
     sweep, stop = confirmed["demo-forgotten-sweep"], played.world.job("demo-forgotten-sweep")
     # To the end of the run, which was a while after the accepted call.
     assert sweep.cost == exact(Fraction("3.50") * 4 * (stop.stop.effect_ms - stop.start_time_ms) / HOUR_MS)
