@@ -79,6 +79,15 @@ async def explain_job_id(settings: Settings, outside: Outside, job_id: str) -> E
     return explain_intent(intents[0])
 
 
+def check_policy(settings: Settings, name: str) -> None:
+    """
+    Raise ``BadInput`` if no policy in force has that name.
+    """
+    known = [one.name for one in _rules(settings)[0].policies]
+    if name not in known:
+        raise BadInput(f"neither the ledger nor {settings.policies} knows a policy {name[:200]!r}; there are {known[:20]!r}")
+
+
 async def _seen(settings: Settings, job: Job) -> Sighting:
     """
     Return the memory of a job with this reading; without a ledger it is the first.

@@ -3,6 +3,7 @@ The commands that watch and act: the daemon, one cycle, the check, demo, simulat
 """
 
 import asyncio
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +13,18 @@ import typer
 from rich.console import Console
 
 from guard import commands
-from guard.app import Outside
+from guard.accounts import policy_hindsight
+from guard.app import Outside, terms_of
 from guard.cli.frame import ConfigOption, Output, OutputOption, moment_ms, print_json, screen, span_ms, told
 from guard.core.records import Pause
 from guard.explained import explained_data
-from guard.explaining import explain_file, explain_job_id
+from guard.explaining import check_policy, explain_file, explain_job_id
 from guard.logs import configure_logs
 from guard.report import iso
+from guard.reporting.texts import as_json, as_tables
+from guard.reporting.whole import of_policy
 from guard.screen import plain, show_explained, show_scan, table, walking
-from guard.settings import load_settings, settings_or_none
+from guard.settings import Settings, load_settings, settings_or_none
 
 acting = typer.Typer(rich_markup_mode=None)
 
@@ -107,16 +111,27 @@ def simulate(
 
 @acting.command()
 def explain(
-    job: Annotated[str, typer.Argument(help="The id of a job, or a JSON file that holds one as the service gives it.")],
+    job: Annotated[
+        str | None, typer.Argument(help="The id of a job, or a JSON file that holds one as the service gives it.")
+    ] = None,
     at: Annotated[str | None, typer.Option(help="Of a file: the moment, as 2026-01-31T12:00:00Z; default: now.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Instead of a job: what this policy would have done while it only observed.")
+    ] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Show every policy on one job: what follows, each clause with the actual value, when it turns, the exemptions.
+    Show every policy on one job: what follows, each clause with the actual value, when it turns, the exemptions. Of one
+    policy show what it would have saved so far, and whom it would have hurt.
     """
     with told():
         configure_logs(quiet=True)
+        if policy is not None and job is None:
+            _explain_policy(load_settings(config), policy, output)
+            return
+        if policy is not None or job is None:
+            raise typer.BadParameter("give either a job or --policy NAME")
         if Path(job).is_file():
             found = explain_file(settings_or_none(config), Path(job), at_ms=moment_ms(at))
         else:
@@ -125,6 +140,20 @@ def explain(
             show_explained(screen(), found)
         else:
             print_json(explained_data(found))
+
+
+def _explain_policy(settings: Settings, name: str, output: Output) -> None:
+    now_ms = int(time.time() * 1000)
+    found = asyncio.run(policy_hindsight(settings, terms_of(settings), name, now_ms=now_ms))
+    if not found:
+        check_policy(settings, name)
+    made = of_policy(name, found, horizon_ms=settings.savings_horizon, now_ms=now_ms)
+    if output is Output.JSON:
+        sys.stdout.write(as_json(made))
+    elif found:
+        screen().print(as_tables(made))
+    else:
+        screen().print(plain(f"policy {name} has met no job so far while it only observed"), soft_wrap=True)
 
 
 @acting.command()

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from guard.core.likeness import End
+from guard.core.periods import Period, Stretch, unscaled
 from guard.core.savings import exact
 from guard.core.spans import HOUR_MS
 
@@ -88,14 +89,49 @@ class Hindsight:
     expected: Decimal
 
 
-def hindsight(spared: Iterable[Spared], *, horizon_ms: int, now_ms: int) -> list[Hindsight]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """
+    The match of a policy that let the run go on: from when on it would not have run, and the currency of its cost.
+    """
+
+    policy: str
+    currency: str
+    from_ms: int
+
+
+def spared(match: Match, run: Stretch, end: End, phase: str, *, horizon_ms: int) -> Spared:
+    """
+    Return a run that a policy let go on; its cost lies evenly on its running time, as in every report (``core.periods``).
+    """
+
+    def cost(from_ms: int, to_ms: int) -> Decimal | None:
+        if run.amount is None:
+            return None
+        part = run.within(Period(from_ms, to_ms)) if from_ms < to_ms else None
+        return Decimal(0) if part is None else unscaled(part.amount)
+
+    return Spared(
+        policy=match.policy,
+        currency=match.currency,
+        deadline_ms=match.from_ms,
+        end_ms=run.ended_ms,
+        end=end,
+        phase=phase,
+        spent=cost(run.ended_ms - run.running_ms, match.from_ms),
+        after=cost(match.from_ms, run.ended_ms + 1),
+        within=cost(match.from_ms, min(run.ended_ms + 1, match.from_ms + horizon_ms)),
+    )
+
+
+def hindsight(runs: Iterable[Spared], *, horizon_ms: int, now_ms: int) -> list[Hindsight]:
     """
     Return what each policy would have done, in the order of their names and currencies.
 
     A run that had ended by its deadline was never to be ended and is ignored; one that ended in that millisecond counts.
     """
     by_policy: dict[tuple[str, str], list[Spared]] = {}
-    for one in spared:
+    for one in runs:
         if one.after_ms >= 0:
             by_policy.setdefault((one.policy, one.currency), []).append(one)
     return [_of(*key, by_policy[key], (horizon_ms, now_ms)) for key in sorted(by_policy)]

@@ -20,7 +20,7 @@ from guard.core.verdict import Verdict
 from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
 from guard.daemon.savingsmetrics import SavingsMetrics
-from guard.ports import JobSource
+from guard.ports import JobSource, Potential
 
 PREFIX = "costguard"
 LATENESS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -121,7 +121,12 @@ class Metrics:
             self.api_seconds.labels(operation)
             self.api_throttled.labels(operation)
 
-    def seed(self, tallies: Sequence[Tally], findings: Mapping[tuple[str, str], int]) -> None:
+    def seed(
+        self,
+        tallies: Sequence[Tally],
+        findings: Mapping[tuple[str, str], int],
+        potentials: Sequence[Potential] = (),
+    ) -> None:
         """
         Bring the counters to what the ledger has on record.
         """
@@ -130,6 +135,7 @@ class Metrics:
             if tally.outcome is Outcome.CONFIRMED:
                 self.cards_released.labels(tally.target, tally.policy).inc(tally.cards)
         self.savings.seed(tallies)
+        self.savings.measured(potentials)
         for (policy, reason), count in findings.items():
             self.potential.labels(policy, reason).inc(count)
 

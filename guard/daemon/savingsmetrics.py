@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
+from guard.ports import Potential
 
 LABELS = ("target", "policy", "currency")
 
@@ -25,6 +26,7 @@ class SavingsMetrics:
         self._upper = counter("savings_upper", "Upper bound of the savings of confirmed terminations.")
         self._expected = counter("savings_expected", "Expected savings of confirmed terminations with enough like runs.")
         self._lower = counter("savings_lower", "Lower limit (95 %) of the savings of confirmed terminations.")
+        self._potential = counter("potential_savings", "Cost after the match of runs that policies only observed.")
         self._assumed = counter("savings_assumed", "Assumed savings of confirmed terminations without enough like runs.")
 
     def seed(self, tallies: Iterable[Tally]) -> None:
@@ -38,6 +40,13 @@ class SavingsMetrics:
                 _add(self._expected, place, one.savings_expected)
                 _add(self._lower, place, one.savings_lower)
                 _add(self._assumed, place, one.savings_assumed)
+
+    def measured(self, potentials: Iterable[Potential]) -> None:
+        """
+        Count what policies that only observe would have saved.
+        """
+        for one in potentials:
+            _add(self._potential, (one.target, one.policy, one.currency), one.amount)
 
     def confirmed(self, intent: Intent) -> None:
         """

@@ -18,6 +18,7 @@ from guard.core.likeness import PastRun
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
+from guard.ledger.hindsight import doubtful_ends, measure
 from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
 from guard.ledger.historytables import history
 from guard.ledger.intents import busy
@@ -25,6 +26,7 @@ from guard.ledger.jobcodec import decode
 from guard.ledger.rows import key_columns, key_of, sighting_of
 from guard.ledger.tables import intents, sightings
 from guard.ports import NO_FACTS
+from guard.ports.savings import Potential
 
 T = TypeVar("T")
 
@@ -86,11 +88,14 @@ class SqlHistory:
         """
         return await self._ledger.read("give the jobs without an end", lambda at: left(at, target))
 
-    async def put(self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = NO_FACTS) -> None:
+    async def put(
+        self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = NO_FACTS
+    ) -> Sequence[Potential]:
         """
-        Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction.
+        Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction; return
+        what policies that only observed these runs would have saved.
         """
-        await self._ledger.write("record the ends of jobs", lambda at: put(at, ends, seen, facts))
+        return await self._ledger.write("record the ends of jobs", lambda at: put(at, ends, seen, facts))
 
     async def forget(self, *, before_ms: int, limit: int) -> int:
         """
@@ -141,11 +146,13 @@ def left(connection: sa.Connection, target: str) -> list[JobKey]:
     return [key_of(row) for row in connection.execute(wanted).mappings()]
 
 
-def put(connection: sa.Connection, ends: Sequence[Ended], seen: Sequence[Sighting], facts: Mapping[JobKey, Job]) -> None:
+def put(
+    connection: sa.Connection, ends: Sequence[Ended], seen: Sequence[Sighting], facts: Mapping[JobKey, Job]
+) -> list[Potential]:
     """
     Record those of these ends that are not on record yet, then the memory of the jobs.
     """
-    new = _unrecorded(connection, ends)
+    new, measured = _unrecorded(connection, ends), list[Potential]()
     if new:
         policies, rows = _policies(connection, new), Rows()
         made = [rows.row(end, policies.get((end.job.key, end.run))) for end in new]
@@ -158,9 +165,11 @@ def put(connection: sa.Connection, ends: Sequence[Ended], seen: Sequence[Sightin
         for row in made:
             row.update({name: numbers.get(row[name]) for name in WORDS})
         connection.execute(_INSERT, made)
+        measured = measure(connection, new, policies)
     observations.remember(connection, seen, facts)
     if new:
         connection.execute(_MARK, [_marking(end) for end in new])
+    return measured
 
 
 def forget(connection: sa.Connection, *, before_ms: int, limit: int) -> int:
@@ -172,17 +181,6 @@ def forget(connection: sa.Connection, *, before_ms: int, limit: int) -> int:
     if dropped < limit:
         words.forget(connection, before_ms=before_ms, limit=limit)
     return dropped
-
-
-def doubtful_ends(connection: sa.Connection) -> set[tuple[str, int]]:
-    """
-    Return (job, run) of intents whose call may have ended the job although that was not confirmed.
-    """
-    unclear = tuple(one.value for one in (Outcome.UNCONFIRMED, Outcome.GONE, Outcome.FAILED))
-    wanted = sa.select(intents.c.job_id, intents.c.run).where(
-        intents.c.sending_ms.is_not(None), intents.c.outcome.in_(unclear)
-    )
-    return {(row.job_id, row.run) for row in connection.execute(wanted)}
 
 
 def lives(

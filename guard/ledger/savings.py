@@ -12,11 +12,12 @@ from guard.core.facts import ABSENT
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.core.work import Basis, Work, stopped_run
+from guard.ledger.hindsight import potentials
 from guard.ledger.history import Transactions
 from guard.ledger.historytables import history
 from guard.ledger.rows import dumped, intent_of, key_of, loaded
 from guard.ledger.tables import intents
-from guard.ports.savings import Pending, Stop
+from guard.ports.savings import Pending, Potential, Stop
 
 PAGE = 500
 # After a call of ours these may be its doing, though only the first is claimed.
@@ -66,6 +67,12 @@ class SqlSavings:
         Return the moment from which on the history holds at most so many runs.
         """
         return await self._ledger.read("look into the history", lambda at: since(at, newest))
+
+    async def potentials(self) -> Sequence[Potential]:
+        """
+        Return what policies that only observe would have saved so far, by target, policy and currency.
+        """
+        return await self._ledger.read("sum up what was observed", potentials)
 
     async def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None]]]:
         """

@@ -144,6 +144,14 @@ findings = sa.Table(
     sa.Column("target", AnyText, nullable=False),
     sa.Column("text", AnyText, nullable=False),
     sa.Column("deadline_ms", sa.BigInteger),
+    # Of a match that was only observed, once its run is over: how it ended, its cost, and that of the time after the match.
+    sa.Column("ended_ms", sa.BigInteger),
+    sa.Column("running_ms", sa.BigInteger),
+    sa.Column("ending", sa.Text),
+    sa.Column("phase", AnyText),
+    sa.Column("currency", AnyText),
+    sa.Column("cost", Money),
+    sa.Column("potential", Money),
     sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
 )
 

@@ -6,7 +6,7 @@ Adapters implement them, the daemon only knows them, and ``app`` puts the two to
 
 from guard.ports.history import History
 from guard.ports.record import NO_FACTS, Lease, Ledger
-from guard.ports.savings import Pending, Savings, Stop
+from guard.ports.savings import Pending, Potential, Savings, Stop
 from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Lease",
     "Ledger",
     "Pending",
+    "Potential",
     "Progress",
     "Savings",
     "Stop",

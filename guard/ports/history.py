@@ -9,6 +9,7 @@ from guard.core.ended import Ended, RunRecord
 from guard.core.facts import Job, JobKey
 from guard.core.likeness import PastRun
 from guard.core.sighting import Sighting
+from guard.ports.savings import Potential
 
 
 class History(Protocol):
@@ -38,9 +39,12 @@ class History(Protocol):
         """
         ...
 
-    async def put(self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = ...) -> None:
+    async def put(
+        self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = ...
+    ) -> Sequence[Potential]:
         """
-        Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction.
+        Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction; return
+        what policies that only observed these runs would have saved.
 
         *seen* holds the memory of every job whose end is given.
         """

@@ -4,6 +4,7 @@ The record of what confirmed terminations saved.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from guard.core.estimate import Estimate, Stopped
@@ -34,6 +35,18 @@ class Stop:
     past: PastRun
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Potential:
+    """
+    What policies that only observe would have saved, measured: the cost from the match to the run's own end.
+    """
+
+    target: str
+    policy: str
+    currency: str
+    amount: Decimal
+
+
 class Savings(Protocol):
     """
     The estimates in the ledger. Every method raises ``LedgerUnusable`` if it cannot be read or written.
@@ -60,6 +73,12 @@ class Savings(Protocol):
     async def since(self, *, newest: int) -> int:
         """
         Return the moment from which on the history holds at most so many runs.
+        """
+        ...
+
+    async def potentials(self) -> Sequence[Potential]:
+        """
+        Return what policies that only observe would have saved so far, by target, policy and currency.
         """
         ...
 

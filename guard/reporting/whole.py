@@ -3,17 +3,19 @@ The whole report of a period: its headline and its sections, out of an account.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from guard import __version__
 from guard.accounts import UNKNOWN, Account, cost_of, totals_of
+from guard.core.harm import Hindsight
 from guard.core.periods import Sum, unscaled
 from guard.core.protocol import Outcome
 from guard.core.savings import exact
 from guard.core.spans import HOUR_MS
 from guard.report import iso
-from guard.reporting.contents import Saved, savings
+from guard.reporting.contents import Saved, harm, potential, savings
 from guard.reporting.sections import Cell, Column, Range, Report, Section
 from guard.saved import SavedRow
 from guard.spending import Spent
@@ -52,9 +54,24 @@ def whole(account: Account, *, horizon_ms: int, min_ends: int) -> Report:
             _terminations(account),
             savings(_saved(account), by=account.by, horizon_ms=horizon_ms, min_ends=min_ends),
             _each(account),
+            potential(account.hindsight, horizon_ms=horizon_ms),
+            harm(account.hindsight),
             _offenders(account),
             _unpriced(account),
         ),
+    )
+
+
+def of_policy(name: str, found: Sequence[Hindsight], *, horizon_ms: int, now_ms: int) -> Report:
+    """
+    Return what one policy would have done while it only observed: what it would have saved, and whom it would have hurt.
+    """
+    return Report(
+        title=f"Policy {name}",
+        period="All that the ledger knows",
+        made=f"Made by guard {__version__} at {iso(now_ms)}, from its ledger alone",
+        currency=", ".join(sorted({one.currency for one in found if one.currency})) or UNKNOWN,
+        sections=(potential(found, horizon_ms=horizon_ms), harm(found)),
     )
 
 

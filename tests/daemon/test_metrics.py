@@ -47,6 +47,7 @@ NAMES = {
     "savings_expected target,policy,currency",
     "savings_lower target,policy,currency",
     "savings_assumed target,policy,currency",
+    "potential_savings target,policy,currency",
     "spend_rate_per_hour target,currency",
     "spend_rate_by_billing_code_per_hour billing_code,currency",
     "spend_rate_by_flavor_type_per_hour flavor_type,currency",
@@ -76,7 +77,7 @@ def counters(metrics):
     """
     The samples above 0 of the counters that the ledger backs.
     """
-    savings = ("savings_upper", "savings_expected", "savings_lower", "savings_assumed")
+    savings = ("savings_upper", "savings_expected", "savings_lower", "savings_assumed", "potential_savings")
     backed = ("terminations", "potential_terminations", "cards_released", *savings)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value

@@ -1,5 +1,5 @@
 """
-The savings of confirmed terminations beside their inputs.
+The savings of confirmed terminations beside their inputs, and how runs ended that a policy only observed.
 
 Revision 0005; what an earlier version terminated has no estimate.
 """
@@ -21,4 +21,9 @@ def upgrade() -> None:
     """
     with op.batch_alter_table("intents", recreate="auto" if op.get_bind().dialect.name != "sqlite" else "always") as table:
         for name in NAMES:
+            table.add_column(sa.Column(name, sa.Text()))
+    with op.batch_alter_table("findings", recreate="auto" if op.get_bind().dialect.name != "sqlite" else "always") as table:
+        for name in ("ended_ms", "running_ms"):
+            table.add_column(sa.Column(name, sa.BigInteger()))
+        for name in ("ending", "phase", "currency", "cost", "potential"):
             table.add_column(sa.Column(name, sa.Text()))
