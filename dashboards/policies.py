@@ -95,6 +95,17 @@ def policies() -> Board:
     )
     board.section("What it would do, and what it did")
     board.add(
+        bars(
+            "Would have saved, measured",
+            "Of jobs that a policy only observed and that have ended since: what they cost from the match to their own end. "
+            "guard explain --policy says whom it would have hurt. Since the ledger began.",
+            {
+                "{{policy}} ({{currency}})": total(
+                    f"costguard_potential_savings_total{{{BOTH}}}", "target", "policy", "currency", by="policy, currency"
+                )
+            },
+            Look(unit="locale", decimals=2, empty="no price book"),
+        ),
         lines(
             "Potential against enforced",
             "Terminations that were confirmed, beside matches that led to no call: observed, disarmed, exempt, held back.",

@@ -4,9 +4,11 @@ The metrics of savings: what the ledger has of confirmed terminations, each figu
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter
 
+from guard.core.policy import PolicySet
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.ports import Potential
@@ -28,6 +30,14 @@ class SavingsMetrics:
         self._lower = counter("savings_lower", "Lower limit (95 %) of the savings of confirmed terminations.")
         self._potential = counter("potential_savings", "Cost after the match of runs that policies only observed.")
         self._assumed = counter("savings_assumed", "Assumed savings of confirmed terminations without enough like runs.")
+
+    def start(self, targets: Iterable[str], policies: PolicySet, currency: str) -> None:
+        """
+        Put every label set that the policies in force may fill at 0.
+        """
+        counters = self._upper, self._expected, self._lower, self._assumed, self._potential
+        for target, policy, counter in product(targets, policies.policies, counters):
+            _add(counter, (target, policy.name, currency), None)
 
     def seed(self, tallies: Iterable[Tally]) -> None:
         """

@@ -145,6 +145,8 @@ class PolicyWatch:
         now, metrics = self.clock.now(), self.cycle.enforcer.metrics
         self.cycle.view.take_policies(policies, now_ms=int(now * 1000))
         metrics.took_policies(policies, self.cycle.targets, at=now)
+        if (book := self.cycle.view.terms.prices) is not None:
+            metrics.savings.start(self.cycle.targets, policies, book.currency)
         log.info(
             "policies.taken",
             digest=self.folder.taken[:12],

@@ -6,10 +6,11 @@ import asyncio
 from fractions import Fraction
 
 import pytest
-from daemon_stand import ECO, HOUR_MS, NONE, NOW_MS, on_stand, running
+from daemon_stand import ECO, HOUR_MS, NONE, NOW_MS, OBSERVED, ONE_DAY, on_stand, running
 from test_metrics import counters
 from test_service import on_daemon
 
+from guard.accounts import looked_back
 from guard.core.ended import Ended, Told
 from guard.core.estimate import Method
 from guard.core.facts import Job, JobKey, Resource
@@ -277,3 +278,55 @@ def test_a_changed_ledger_is_found_out(change, said):
         assert any(said in line for line in wrong(await rows(stand)))
 
     stopping(act, ends=LONG)
+
+
+def test_what_a_policy_only_observed_is_measured():
+    """
+    Once the run is over by itself, its cost from the match on is on record, counted once, and the same after a restart.
+    """
+
+    async def act(stand):
+        stand.view.terms = Terms(prices=BOOK)
+        await stand.walk()
+        where = {"target": "lab", "policy": "one-day", "currency": "CNY"}
+        (at_ms, finding), *_ = await stand.raw.findings()
+        assert finding.deadline_ms < at_ms == NOW_MS
+        stand.clock.seconds += 3 * 3600
+        await stand.walk()
+        await stand.read_ends()
+        # Two hours at 14 an hour; the hour between the deadline and when it was first seen is none of it.
+        assert stand.value("potential_savings_total", **where) == 28
+        (one,) = await stand.raw.savings.potentials()
+        assert (one.target, one.policy, one.currency, one.amount) == ("lab", "one-day", "CNY", 28)
+        await stand.walk()
+        await stand.read_ends()
+        assert stand.value("potential_savings_total", **where) == 28
+        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, (DAY_MS, NOW_MS + DAY_MS)))
+        assert (seen.runs, seen.running, seen.potential) == (1, 0, 28)
+        assert [(one.completed, one.spent) for one in seen.harm] == [(0, 0), (1, 25 * 14), (1, 25 * 14)]
+        seeded = Metrics(version="test")
+        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), await stand.raw.savings.potentials())
+        assert counters(seeded) == counters(stand.metrics)
+
+    job = running(name="train-7", node_count=4, end_time_ms=NOW_MS + 2 * HOUR_MS, ends_as="Completed")
+    on_stand(act, job, text=OBSERVED)
+
+
+def test_what_still_runs_or_was_ended_by_another_is_no_potential():
+    """
+    A run that goes on counts as far as it was seen, apart, and one that the guard ended by another policy is cut short.
+    """
+
+    async def act(stand):
+        stand.view.terms = Terms(prices=BOOK)
+        await stand.walk()
+        stand.clock.seconds += 2 * 3600
+        await stand.walk()
+        await stand.read_ends()
+        assert await stand.raw.savings.potentials() == []
+        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, (DAY_MS, NOW_MS + DAY_MS)))
+        assert (seen.policy, seen.runs, seen.running, seen.cut_short, seen.potential) == ("watch", 2, 1, 1, 0)
+        assert seen.so_far > 0
+
+    watch = "\n  - {name: watch, match: {duration: {gt: 1h}}}\n"
+    on_stand(act, running(node_count=4), running("job-2", hours=2, node_count=4), text=ONE_DAY + watch)
