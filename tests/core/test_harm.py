@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 from built import NOW
 
-from guard.core.harm import Spared, hindsight
+from guard.core.harm import Match, Spared, hindsight, spared
 from guard.core.likeness import End
+from guard.core.periods import Stretch, scaled
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.changing import replace
 
@@ -132,3 +133,25 @@ def test_policies_and_currencies_stand_apart():
         ("one-day", "CNY", 2),
         ("one-day", "USD", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("from_hours", "costs"),
+    [
+        pytest.param(10, (100, 200, 50), id="in-the-middle"),
+        pytest.param(0, (0, 300, 50), id="from-the-beginning"),
+        pytest.param(30, (300, 0, 0), id="at-its-end"),
+        pytest.param(40, (300, 0, 0), id="after-its-end"),
+    ],
+)
+def test_the_cost_of_a_run_is_parted_at_the_match(from_hours, costs):
+    """
+    What was spent until the match, after it, and within the horizon after it, evenly over the running time.
+    """
+    run = Stretch(NOW, 30 * HOUR_MS, scaled(Decimal(300)))
+    match = Match(policy="p", currency="CNY", from_ms=NOW + (from_hours - 30) * HOUR_MS)
+    found = spared(match, run, End.OWN, "Completed", horizon_ms=5 * HOUR_MS)
+    assert (found.spent, found.after, found.within) == tuple(map(Decimal, costs))
+    assert (found.deadline_ms, found.end_ms, found.end, found.phase) == (match.from_ms, NOW, End.OWN, "Completed")
+    unknown = spared(match, Stretch(NOW, 30 * HOUR_MS, None), End.OWN, "Completed", horizon_ms=1)
+    assert (unknown.spent, unknown.after, unknown.within) == (None, None, None)
