@@ -4,7 +4,7 @@ What a report rests on, out of the ledger alone: spend, terminations with their 
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -25,6 +25,7 @@ from guard.core.records import Intent
 from guard.core.savings import exact
 from guard.core.totals import Total, totals
 from guard.ledger import intents as kept
+from guard.ledger.clawbacks import taken_of_each
 from guard.ledger.hindsight import from_ms_of, observed, spared_of
 from guard.ledger.rows import Row, key_of
 from guard.ledger.spending import running
@@ -39,7 +40,8 @@ UNKNOWN = "unknown"
 class Account:
     """
     A period in figures, as *asked*: what was *spent* by each label and by billing code, and the intents that were closed in
-    it, of which the *confirmed* ones stand with their estimates. *hindsight* is about policies that only observe.
+    it, of which the *confirmed* ones stand with their estimates. *hindsight* is about policies that only observe,
+    and *taken_back* what re-submissions took of the savings, by the number of the intent.
     """
 
     asked: Question
@@ -48,6 +50,7 @@ class Account:
     closed: Sequence[Intent]
     confirmed: Sequence[SavedRow]
     hindsight: Sequence[Hindsight] = ()
+    taken_back: Mapping[int, Decimal] = field(default_factory=dict)
 
     @property
     def by(self) -> str:
@@ -178,5 +181,13 @@ async def account(settings: Settings, asked: Question, progress: Callable[[int, 
         closed = await ledger.read("give what was closed", lambda at: kept.closed_in(at, asked.period))
         window = settings.savings_horizon, asked.now_ms
         seen = await ledger.read("look back", lambda at: looked_back(at, asked.terms, window, period=asked.period))
-    confirmed = await saved_rows(settings, asked.period)
-    return Account(asked=asked, spent=groups, by_code=codes, closed=closed, confirmed=confirmed, hindsight=seen)
+        taken = await ledger.read("sum up what was taken back", taken_of_each)
+    return Account(
+        asked=asked,
+        spent=groups,
+        by_code=codes,
+        closed=closed,
+        confirmed=await saved_rows(settings, asked.period),
+        hindsight=seen,
+        taken_back=taken,
+    )

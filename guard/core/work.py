@@ -7,12 +7,13 @@ the history of runs.
 
 import msgspec
 
+from guard.core.clawback import Submitted
 from guard.core.clock import ClockRule, running_time
-from guard.core.ended import codes_of
+from guard.core.ended import codes_of, cost_of
 from guard.core.facts import WAITING_PHASES, Job, Missing
-from guard.core.fields import total_cards
+from guard.core.fields import Terms, total_cards
 from guard.core.likeness import End, Likeness, PastRun
-from guard.core.sighting import Sighting
+from guard.core.sighting import Sighting, usable_start
 from guard.core.stems import split_name
 
 
@@ -71,6 +72,24 @@ def unseen(job: Job, seen: Sighting, clock: ClockRule) -> PastRun | None:
         return None
     return PastRun(
         like=work.like, entry_ms=work.entry_ms, exit_ms=work.elapsed_ms, exit_at_ms=seen.last_seen_ms, end=End.UNSEEN
+    )
+
+
+def resubmission(job: Job, seen: Sighting, terms: Terms) -> Submitted:
+    """
+    Return a live job as what it may be, the same work again, with what it has cost until it was last seen.
+    """
+    like, at_ms = likeness_of(job), seen.last_seen_ms
+    work = work_of(job, seen, terms.clock, now_ms=at_ms)
+    created = usable_start(job) if seen.run > 1 or isinstance(job.create_time_ms, Missing) else job.create_time_ms
+    return Submitted(
+        key=job.key,
+        run=seen.run,
+        user=like.user,
+        stem=like.stem,
+        created_ms=seen.first_seen_ms if created is None else created,
+        cost=cost_of(job, terms, running_ms=work.elapsed_ms, at_ms=at_ms),
+        currency="" if terms.prices is None else terms.prices.currency,
     )
 
 

@@ -6,20 +6,26 @@ turn, and what a process left open is taken up by the next one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
+from guard.core.clawback import clawbacks
 from guard.core.estimate import Estimate, Method, estimate
-from guard.core.facts import JobKey
+from guard.core.facts import Job, JobKey
 from guard.core.likeness import End, Ladder, PastRun
-from guard.core.work import seen_from, unseen
+from guard.core.sighting import Sighting
+from guard.core.spans import DAY_MS
+from guard.core.work import resubmission, seen_from, unseen
 from guard.daemon.endings import Endings
 from guard.ports import Pending
 
 EVERY_S = 30.0
 AT_ONCE = 50
+CLAW_BACK_S = 600.0
+FOLLOWED_MS = 7 * DAY_MS
+"""What follows a termination is looked at for so long; what it costs after that is taken back no more."""
 MOST_RUNS = 100_000
 """So many of the runs that ended last say how long others go on, and at most so many of those that still run."""
 MOST_RUNNING = 20_000
@@ -41,8 +47,12 @@ class Estimating:
         """
         Take turns for ever; each is made by *attempt*, which reports what it raises.
         """
+        taken_s = -CLAW_BACK_S
         while True:
             await attempt("savings", self.turn())
+            if self.endings.clock.monotonic() - taken_s >= CLAW_BACK_S:
+                taken_s = self.endings.clock.monotonic()
+                await attempt("claw-back", self.claw_back())
             await self.endings.clock.sleep(EVERY_S)
 
     async def turn(self) -> None:
@@ -72,6 +82,35 @@ class Estimating:
                 )
             stored = bool(intents)
 
+    async def claw_back(self) -> None:
+        """
+        Take back of the savings of the last days what was submitted again. Raises ``LedgerUnusable``.
+        """
+        cycle, now_ms = self.endings.cycle, int(self.endings.clock.now() * 1000)
+        savings, terms = cycle.enforcer.ledger.savings, cycle.view.terms
+        if not (cycle.enforcer.gate.lease.held() and (ended := await savings.terminated(since_ms=now_ms - FOLLOWED_MS))):
+            return
+        runs = {(one.key, one.run): one for one in await savings.submitted(ended)}
+        users = {one.user for one in ended}
+        async for job, seen in self._live():
+            if job.user in users:
+                runs.setdefault((job.key, seen.run), resubmission(job, seen, terms))
+        taken = await asyncio.to_thread(clawbacks, ended, list(runs.values()))
+        if taken and cycle.enforcer.gate.lease.held():
+            cycle.enforcer.metrics.savings.taken_back(await savings.claw_back(taken, at_ms=now_ms))
+
+    async def _live(self) -> AsyncIterator[tuple[Job, Sighting]]:
+        """
+        Yield live jobs of which the ledger knows the facts, not more than are bearable.
+        """
+        cycle = self.endings.cycle
+        for target in cycle.targets:
+            after, left = None, MOST_RUNNING
+            while left > 0 and (known := await cycle.enforcer.ledger.known(target, after=after)):
+                after, left = known[-1][0].key, left - len(known)
+                for one in known:
+                    yield one
+
     async def ladder(self) -> Ladder:
         """
         Return the newest runs of the history, those that still run, and all that the guard ever stopped.
@@ -88,12 +127,10 @@ class Estimating:
         async for page in ledger.history.lives(from_ms=from_ms, to_ms=_LATEST_MS):
             # Those of the guard are there already, whatever became of the history.
             runs += [run for run in page if run.end is not End.GUARD]
-        for target in cycle.targets:
-            after, left = None, MOST_RUNNING
-            while left > 0 and (known := await ledger.known(target, after=after)):
-                after, left = known[-1][0].key, left - len(known)
-                going = (unseen(job, seen, clock) for job, seen in known if (job.key, seen.run) not in stopped)
-                runs += [run for run in going if run is not None]
+        async for job, seen in self._live():
+            going = None if (job.key, seen.run) in stopped else unseen(job, seen, clock)
+            if going is not None:
+                runs.append(going)
         return await asyncio.to_thread(_laddered, runs, from_ms)
 
 

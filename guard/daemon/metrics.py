@@ -126,6 +126,7 @@ class Metrics:
         tallies: Sequence[Tally],
         findings: Mapping[tuple[str, str], int],
         potentials: Sequence[Potential] = (),
+        clawed_back: Sequence[Potential] = (),
     ) -> None:
         """
         Bring the counters to what the ledger has on record.
@@ -136,6 +137,7 @@ class Metrics:
                 self.cards_released.labels(tally.target, tally.policy).inc(tally.cards)
         self.savings.seed(tallies)
         self.savings.measured(potentials)
+        self.savings.taken_back(clawed_back)
         for (policy, reason), count in findings.items():
             self.potential.labels(policy, reason).inc(count)
 

@@ -28,6 +28,7 @@ class SavingsMetrics:
         self._upper = counter("savings_upper", "Upper bound of the savings of confirmed terminations.")
         self._expected = counter("savings_expected", "Expected savings of confirmed terminations with enough like runs.")
         self._lower = counter("savings_lower", "Lower limit (95 %) of the savings of confirmed terminations.")
+        self._clawed_back = counter("savings_clawed_back", "Of the expected savings, what was submitted again.")
         self._potential = counter("potential_savings", "Cost after the match of runs that policies only observed.")
         self._assumed = counter("savings_assumed", "Assumed savings of confirmed terminations without enough like runs.")
 
@@ -35,7 +36,7 @@ class SavingsMetrics:
         """
         Put every label set that the policies in force may fill at 0.
         """
-        counters = self._upper, self._expected, self._lower, self._assumed, self._potential
+        counters = self._upper, self._expected, self._lower, self._assumed, self._potential, self._clawed_back
         for target, policy, counter in product(targets, policies.policies, counters):
             _add(counter, (target, policy.name, currency), None)
 
@@ -57,6 +58,13 @@ class SavingsMetrics:
         """
         for one in potentials:
             _add(self._potential, (one.target, one.policy, one.currency), one.amount)
+
+    def taken_back(self, amounts: Iterable[Potential]) -> None:
+        """
+        Count what re-submissions took back of measured savings.
+        """
+        for one in amounts:
+            _add(self._clawed_back, (one.target, one.policy, one.currency), one.amount)
 
     def confirmed(self, intent: Intent) -> None:
         """

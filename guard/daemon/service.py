@@ -71,7 +71,7 @@ class Service:
         """
         metrics, ledger = self.cycle.enforcer.metrics, self.cycle.enforcer.ledger
         metrics.start(self.cycle.targets)
-        metrics.seed(await ledger.tallies(), await ledger.finding_counts(), await ledger.savings.potentials())
+        metrics.seed(await ledger.tallies(), await ledger.finding_counts(), *await ledger.savings.counted())
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.watch.take(policies)
         await self.cycle.resume()

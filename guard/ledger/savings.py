@@ -7,11 +7,13 @@ from fractions import Fraction
 
 import sqlalchemy as sa
 
+from guard.core.clawback import Clawback, Submitted, Terminated
 from guard.core.estimate import Estimate, Stopped
 from guard.core.facts import ABSENT
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.core.work import Basis, Work, stopped_run
+from guard.ledger import clawbacks
 from guard.ledger.hindsight import potentials
 from guard.ledger.history import Transactions
 from guard.ledger.historytables import history
@@ -68,11 +70,30 @@ class SqlSavings:
         """
         return await self._ledger.read("look into the history", lambda at: since(at, newest))
 
-    async def potentials(self) -> Sequence[Potential]:
+    async def counted(self) -> tuple[Sequence[Potential], Sequence[Potential]]:
         """
-        Return what policies that only observe would have saved so far, by target, policy and currency.
+        Return what policies that only observe would have saved, and what was taken back of measured savings, so far, by
+        target, policy and currency.
         """
-        return await self._ledger.read("sum up what was observed", potentials)
+        return await self._ledger.read("sum up savings", lambda at: (potentials(at), clawbacks.clawed_back(at)))
+
+    async def terminated(self, *, since_ms: int) -> Sequence[Terminated]:
+        """
+        Return confirmed terminations since that moment that saved something.
+        """
+        return await self._ledger.read("give what may be submitted again", lambda at: clawbacks.terminated(at, since_ms))
+
+    async def submitted(self, terminations: Sequence[Terminated]) -> Sequence[Submitted]:
+        """
+        Return the runs that are over and may be re-submissions of these.
+        """
+        return await self._ledger.read("look for re-submissions", lambda at: clawbacks.submitted(at, terminations))
+
+    async def claw_back(self, taken: Sequence[Clawback], *, at_ms: int) -> Sequence[Potential]:
+        """
+        Record what was taken back as far as it is more than what is on record, and never more than was saved.
+        """
+        return await self._ledger.write("take savings back", lambda at: clawbacks.claw_back(at, taken, at_ms=at_ms))
 
     async def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None]]]:
         """

@@ -155,6 +155,22 @@ findings = sa.Table(
     sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
 )
 
+clawbacks = sa.Table(
+    "clawbacks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("intent", sa.Integer, sa.ForeignKey("intents.number"), nullable=False),
+    sa.Column("region", AnyText, nullable=False),
+    sa.Column("project_id", AnyText, nullable=False),
+    sa.Column("job_id", AnyText, nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("amount", Money, nullable=False),
+    sa.Column("currency", AnyText, nullable=False),
+    sa.Column("assumed", sa.Boolean, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("intent", "region", "project_id", "job_id", "run", name="one_clawback_each"),
+)
+
 sightings = sa.Table(
     "sightings",
     metadata,

@@ -34,6 +34,17 @@ def numbers_of(connection: sa.Connection, used: Mapping[str, int]) -> dict[str, 
     return found
 
 
+def found_of(connection: sa.Connection, texts: Collection[str]) -> dict[str, int]:
+    """
+    Return the number of those of these texts that have one; nothing is written.
+    """
+    by_digest, found = {_digest(text): text for text in texts}, dict[str, int]()
+    for some in portions(list(by_digest), AT_ONCE):
+        wanted = sa.select(words.c.id, words.c.digest).where(words.c.digest.in_(some))
+        found.update({by_digest[bytes(row.digest)]: row.id for row in connection.execute(wanted)})
+    return found
+
+
 def texts_of(connection: sa.Connection, numbers: Collection[int]) -> dict[int, str]:
     """
     Return the texts of these numbers.

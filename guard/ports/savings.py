@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from guard.core.clawback import Clawback, Submitted, Terminated
 from guard.core.estimate import Estimate, Stopped
 from guard.core.facts import JobKey
 from guard.core.likeness import PastRun
@@ -38,7 +39,7 @@ class Stop:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Potential:
     """
-    What policies that only observe would have saved, measured: the cost from the match to the run's own end.
+    An amount for a target and a policy: what would have been saved, measured, or what was taken back of what was.
     """
 
     target: str
@@ -76,9 +77,29 @@ class Savings(Protocol):
         """
         ...
 
-    async def potentials(self) -> Sequence[Potential]:
+    async def counted(self) -> tuple[Sequence[Potential], Sequence[Potential]]:
         """
-        Return what policies that only observe would have saved so far, by target, policy and currency.
+        Return what policies that only observe would have saved, and what was taken back of measured savings, so far, by
+        target, policy and currency.
+        """
+        ...
+
+    async def terminated(self, *, since_ms: int) -> Sequence[Terminated]:
+        """
+        Return confirmed terminations since that moment that saved something.
+        """
+        ...
+
+    async def submitted(self, terminations: Sequence[Terminated]) -> Sequence[Submitted]:
+        """
+        Return the runs that are over and may be re-submissions of these.
+        """
+        ...
+
+    async def claw_back(self, taken: Sequence[Clawback], *, at_ms: int) -> Sequence[Potential]:
+        """
+        Record what was taken back as far as it is more than what is on record, and never more than was saved; return by how
+        much each measured saving fell.
         """
         ...
 

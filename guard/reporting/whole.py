@@ -111,7 +111,9 @@ def _saved(account: Account) -> list[Saved]:
         by_currency = totals_of(rows)
         for currency, total in by_currency.items():
             name = label if len(by_currency) == 1 else f"{label} ({currency})"
-            found.append(Saved(label=name, total=total, clawed_back=Decimal(0)))
+            these = [one.intent.number for one in rows if one.intent.draft.currency == currency]
+            taken = exact(sum((Fraction(account.taken_back.get(one, 0)) for one in these), Fraction(0)))
+            found.append(Saved(label=name, total=total, clawed_back=taken))
     return found[:MOST_ROWS]
 
 

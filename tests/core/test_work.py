@@ -3,15 +3,16 @@ What a job was when it was decided on, and runs of it as the savings read them.
 """
 
 import pytest
-from built import NOW, P100, running
+from built import NOW, P100, TERMS, running
 from past_runs import LIKE, run
 
 from guard.core.clock import ClockRule
 from guard.core.facts import ABSENT, UNREADABLE, Resource
+from guard.core.fields import Terms
 from guard.core.likeness import End, Likeness, PastRun
 from guard.core.sighting import observe
 from guard.core.spans import HOUR_MS
-from guard.core.work import Work, likeness_of, seen_from, stopped_run, unseen, work_of
+from guard.core.work import Work, likeness_of, resubmission, seen_from, stopped_run, unseen, work_of
 from tests.changing import replace
 
 OURS = Likeness(user="ann", stem="resnet", billing_codes=P100, cards=32)
@@ -93,3 +94,24 @@ def test_a_history_that_was_cut_shows_no_short_runs_of_before(hours_ago, entry_h
     A run counts from when the history begins, and not at all if it ended before that.
     """
     assert seen_from(run(30), NOW - hours_ago * HOUR_MS) == run(30, entry_ms=entry_hours * HOUR_MS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "run_number", "created_ms"),
+    [
+        pytest.param({}, 1, NOW - 26 * HOUR_MS, id="the-first-run-counts-from-its-creation"),
+        pytest.param({}, 2, NOW - 25 * HOUR_MS, id="a-later-one-from-its-start"),
+        pytest.param({"start_time_ms": ABSENT}, 2, NOW, id="without-a-start-from-when-it-was-seen"),
+        pytest.param({"create_time_ms": UNREADABLE}, 1, NOW - 25 * HOUR_MS, id="creation-unreadable"),
+    ],
+)
+def test_a_job_as_a_re_submission(changes, run_number, created_ms):
+    """
+    A live job is taken for the same work again from when it was made, at what it has cost.
+    """
+    job = running(**changes)
+    found = resubmission(job, replace(observe(None, job), run=run_number), TERMS)
+    assert (found.user, found.stem, found.created_ms, found.currency) == ("ann", "resnet", created_ms, "CNY")
+    assert found.cost == 3 * 2 * 4 * 25
+    assert resubmission(job, observe(None, job), Terms()).cost is None
+    assert resubmission(job, observe(None, job), Terms()).currency == ""

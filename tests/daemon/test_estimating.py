@@ -296,7 +296,7 @@ def test_what_a_policy_only_observed_is_measured():
         await stand.read_ends()
         # Two hours at 14 an hour; the hour between the deadline and when it was first seen is none of it.
         assert stand.value("potential_savings_total", **where) == 28
-        (one,) = await stand.raw.savings.potentials()
+        ((one,), _) = await stand.raw.savings.counted()
         assert (one.target, one.policy, one.currency, one.amount) == ("lab", "one-day", "CNY", 28)
         await stand.walk()
         await stand.read_ends()
@@ -305,7 +305,7 @@ def test_what_a_policy_only_observed_is_measured():
         assert (seen.runs, seen.running, seen.potential) == (1, 0, 28)
         assert [(one.completed, one.spent) for one in seen.harm] == [(0, 0), (1, 25 * 14), (1, 25 * 14)]
         seeded = Metrics(version="test")
-        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), await stand.raw.savings.potentials())
+        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), *await stand.raw.savings.counted())
         assert counters(seeded) == counters(stand.metrics)
 
     job = running(name="train-7", node_count=4, end_time_ms=NOW_MS + 2 * HOUR_MS, ends_as="Completed")
@@ -323,10 +323,41 @@ def test_what_still_runs_or_was_ended_by_another_is_no_potential():
         stand.clock.seconds += 2 * 3600
         await stand.walk()
         await stand.read_ends()
-        assert await stand.raw.savings.potentials() == []
+        assert await stand.raw.savings.counted() == ([], [])
         (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, (DAY_MS, NOW_MS + DAY_MS)))
         assert (seen.policy, seen.runs, seen.running, seen.cut_short, seen.potential) == ("watch", 2, 1, 1, 0)
         assert seen.so_far > 0
 
     watch = "\n  - {name: watch, match: {duration: {gt: 1h}}}\n"
     on_stand(act, running(node_count=4), running("job-2", hours=2, node_count=4), text=ONE_DAY + watch)
+
+
+def test_what_is_submitted_again_is_taken_back():
+    """
+    The cost of the same work is taken back as it grows, never more than was expected, once, and over a restart.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        saved, where = (await stand.intent()).savings_expected, {"target": "lab", "policy": "one-day", "currency": "CNY"}
+        stand.take(NONE)
+        begun = NOW_MS + HOUR_MS
+        for number, name, user in ((8, "train-8", "alice"), (9, "other", "alice"), (10, "train-9", "bob")):
+            plan = {"create_time_ms": begun, "start_time_ms": begun, "end_time_ms": begun + 40 * HOUR_MS}
+            stand.world.add(running(f"job-{number}", node_count=4, name=name, user=user, **plan))
+        taken = []
+        for hours in (3, 2, 0, 100):
+            stand.clock.seconds += hours * 3600
+            await stand.walk()
+            await stand.read_ends()
+            await estimating(stand).claw_back()
+            taken.append(stand.value("savings_clawed_back_total", **where))
+        assert taken == [pytest.approx(one, rel=1e-2) for one in (28, 56, 56, float(saved))]
+        _, (kept,) = await stand.raw.savings.counted()
+        assert kept.amount == saved
+        seeded = Metrics(version="test")
+        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), *await stand.raw.savings.counted())
+        assert seeded.registry.get_sample_value("costguard_savings_clawed_back_total", where) == float(saved)
+        assert taken[-1] == pytest.approx(float(saved))
+
+    stopping(act, ends=LONG)

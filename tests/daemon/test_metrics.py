@@ -48,6 +48,7 @@ NAMES = {
     "savings_lower target,policy,currency",
     "savings_assumed target,policy,currency",
     "potential_savings target,policy,currency",
+    "savings_clawed_back target,policy,currency",
     "spend_rate_per_hour target,currency",
     "spend_rate_by_billing_code_per_hour billing_code,currency",
     "spend_rate_by_flavor_type_per_hour flavor_type,currency",

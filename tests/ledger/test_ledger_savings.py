@@ -5,11 +5,12 @@ The savings in the ledger: each estimate is stored once beside its inputs, and e
 from decimal import Decimal
 
 import pytest
-from ledger_cases import HOSTILE, KEY, draft_of, use
+from ledger_cases import HOSTILE, KEY, draft_of, named, use
 from test_history import ended, lives, put
 
+from guard.core.clawback import Clawback
 from guard.core.estimate import Method, estimate
-from guard.core.likeness import End, Ladder, Likeness
+from guard.core.likeness import End, Ladder, Likeness, PastRun
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing
 from guard.core.work import Basis, Work
@@ -194,3 +195,54 @@ def test_a_record_that_was_tampered_with_is_said(file_url):
         assert len(await ledger.intents()) == 1
 
     use(file_url, work)
+
+
+def test_what_is_taken_back_only_grows_and_never_beyond_the_saving(url):
+    """
+    A smaller amount changes nothing, a larger one counts by what it is more, and all of them end at the saving.
+    """
+
+    async def work(ledger):
+        number = await stopped(ledger)
+        (pending,) = await ledger.savings.pending(limit=1)
+        run = PastRun(like=WORK.like, entry_ms=0, exit_ms=9 * HOUR_MS, exit_at_ms=0, end=End.OWN)
+        made = estimate(pending.stopped, Ladder([run] * 40), Method(horizon_ms=pending.horizon_ms))
+        await ledger.savings.put({number: made})
+        (ended_,) = await ledger.savings.terminated(since_ms=0)
+        assert (ended_.saving, ended_.assumed) == (made.figures.expected, False)
+        assert made.figures.expected == Decimal("24.68")
+
+        async def take(job, amount):
+            one = Clawback(number=number, key=named(job), run=1, amount=Decimal(amount), currency="CNY", assumed=False)
+            return [fell.amount for fell in await ledger.savings.claw_back([one], at_ms=9)]
+
+        told = [await take(job, amount) for job, amount in (("a", 10), ("a", 4), ("b", 10), ("a", 12), ("a", 90), ("b", 90))]
+        assert told == [[10], [], [10], [2], [Decimal("2.68")], []]
+        _, (sums,) = await ledger.savings.counted()
+        assert sums.amount == made.figures.expected
+
+    use(url, work)
+
+
+def test_runs_that_may_be_the_same_work_again(url):
+    """
+    Runs of the same user that ended since are found with their stem and creation, and nobody else's.
+    """
+
+    async def work(ledger):
+        number = await stopped(ledger)
+        (pending,) = await ledger.savings.pending(limit=1)
+        await ledger.savings.put({number: assumed(pending)})
+        terminations = await ledger.savings.terminated(since_ms=0)
+        assert await ledger.savings.submitted([]) == []
+        end = ended("again")
+        await put(
+            ledger,
+            replace(end, job=replace(end.job, user="ann")),
+            replace(ended("x"), job=replace(ended("x").job, user="bob")),
+        )
+        (found,) = await ledger.savings.submitted(terminations)
+        assert (found.key, found.user, found.cost) == (named("again"), "ann", end.cost)
+        assert await ledger.savings.terminated(since_ms=10) == []
+
+    use(url, work)

@@ -1,5 +1,5 @@
 """
-The savings of confirmed terminations beside their inputs, and how runs ended that a policy only observed.
+The savings of confirmed terminations beside their inputs, how runs ended that a policy only observed, and claw-back.
 
 Revision 0005; what an earlier version terminated has no estimate.
 """
@@ -27,3 +27,19 @@ def upgrade() -> None:
             table.add_column(sa.Column(name, sa.BigInteger()))
         for name in ("ending", "phase", "currency", "cost", "potential"):
             table.add_column(sa.Column(name, sa.Text()))
+    op.create_table(
+        "clawbacks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("intent", sa.Integer(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("assumed", sa.Boolean(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("intent", "region", "project_id", "job_id", "run", name="one_clawback_each"),
+        sa.ForeignKeyConstraint(["intent"], ["intents.number"]),
+    )

@@ -1,0 +1,150 @@
+"""
+The SQL of what re-submissions take back: the terminations that may be followed, the runs that follow, and what was taken.
+
+What is on record is only raised, and never beyond the saving that it is taken from, so counters can follow it.
+Every function works in the transaction of its caller.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from guard.core.clawback import Clawback, Submitted, Terminated
+from guard.core.facts import JobKey
+from guard.core.periods import scaled, unscaled
+from guard.core.protocol import Outcome
+from guard.core.work import Work
+from guard.ledger import words
+from guard.ledger.historyrows import run_of
+from guard.ledger.historytables import history
+from guard.ledger.rows import Row, key_columns, key_of, loaded
+from guard.ledger.tables import clawbacks, intents
+from guard.ports.savings import Potential
+
+_WORDS = ("phase_word", "place_word", "parts_word", "user_word", "stem_word", "currency_word", "policy_word")
+
+
+def terminated(connection: sa.Connection, since_ms: int) -> list[Terminated]:
+    """
+    Return confirmed terminations since that moment that saved something, measured or assumed.
+    """
+    wanted = sa.select(intents).where(
+        intents.c.outcome == Outcome.CONFIRMED.value,
+        intents.c.savings_estimate.is_not(None),
+        intents.c.sending_ms >= since_ms,
+    )
+    found = []
+    for row in connection.execute(wanted.order_by(intents.c.number)).mappings():
+        saving, work = _saving(row), loaded(row["work"], Work)
+        if saving > 0 and work is not None and work.like.user and work.like.stem:
+            found.append(
+                Terminated(
+                    number=row["number"],
+                    key=key_of(row),
+                    run=row["run"],
+                    user=work.like.user,
+                    stem=work.like.stem,
+                    at_ms=row["accepted_ms"] or row["sending_ms"],
+                    saving=saving,
+                    currency=row["currency"],
+                    assumed=row["savings_expected"] is None,
+                )
+            )
+    return found
+
+
+def submitted(connection: sa.Connection, terminations: Sequence[Terminated]) -> list[Submitted]:
+    """
+    Return the runs of the history that may be re-submissions of these: of the same users, ended since the first of them.
+    """
+    if not terminations:
+        return []
+    users = {one.user for one in terminations if one.user is not None}
+    numbers = words.found_of(connection, users)
+    since_ms, found = min(one.at_ms for one in terminations), []
+    for some in words.portions(sorted(numbers.values()), words.AT_ONCE):
+        wanted = sa.select(history).where(history.c.ended_ms >= since_ms, history.c.user_word.in_(some))
+        rows = connection.execute(wanted).all()
+        texts = words.texts_of(connection, {number for row in rows for name in _WORDS if (number := getattr(row, name))})
+        for row in rows:
+            run, began_ms = run_of(row, texts), row.ended_ms - (row.span_ms or row.running_ms or 0)
+            created_ms = began_ms if row.run > 1 or row.age_ms is None else row.ended_ms - row.age_ms
+            stem = None if row.stem_word is None else texts[row.stem_word] or row.rest
+            found.append(
+                Submitted(
+                    key=run.key,
+                    run=run.run,
+                    user=run.user,
+                    stem=stem,
+                    created_ms=created_ms,
+                    cost=run.cost,
+                    currency=run.currency,
+                )
+            )
+    return found
+
+
+def claw_back(connection: sa.Connection, taken: Sequence[Clawback], *, at_ms: int) -> list[Potential]:
+    """
+    Record what was taken back as far as it is more than what is on record; return by how much each *measured* saving fell.
+    """
+    found = []
+    for one in taken:
+        intent = connection.execute(sa.select(intents).where(intents.c.number == one.number)).mappings().one()
+        key = (*key_columns(one.key).values(), one.run)
+        before = {
+            (row.region, row.project_id, row.job_id, row.run): scaled(row.amount)
+            for row in connection.execute(sa.select(clawbacks).where(clawbacks.c.intent == one.number))
+        }
+        left = scaled(_saving(intent)) - sum(amount for other, amount in before.items() if other != key)
+        amount, known = min(scaled(one.amount), left), before.get(key, 0)
+        if amount <= known:
+            continue
+        values = {"amount": unscaled(amount), "at_ms": at_ms}
+        if key in before:
+            here = sa.and_(clawbacks.c.intent == one.number, clawbacks.c.run == one.run, _is(one.key))
+            connection.execute(sa.update(clawbacks).where(here).values(values))
+        else:
+            fixed = {"intent": one.number, "run": one.run, "currency": one.currency, "assumed": one.assumed}
+            connection.execute(sa.insert(clawbacks).values(**fixed, **key_columns(one.key), **values))
+        if not one.assumed:
+            fell = unscaled(amount - known)
+            found.append(Potential(target=intent["target"], policy=intent["policy"], currency=one.currency, amount=fell))
+    return found
+
+
+def clawed_back(connection: sa.Connection) -> list[Potential]:
+    """
+    Return what was taken back of measured savings, by target, policy and currency.
+    """
+    sums: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    columns = intents.c.target, intents.c.policy, clawbacks.c.currency, clawbacks.c.amount
+    for row in connection.execute(
+        sa.select(*columns).join(intents, intents.c.number == clawbacks.c.intent).where(~clawbacks.c.assumed)
+    ):
+        sums[row.target, row.policy, row.currency] += scaled(row.amount)
+    return [
+        Potential(target=target, policy=policy, currency=currency, amount=unscaled(amount))
+        for (target, policy, currency), amount in sorted(sums.items())
+    ]
+
+
+def taken_of_each(connection: sa.Connection) -> dict[int, Decimal]:
+    """
+    Return what was taken back of each measured saving, by the number of its intent.
+    """
+    sums: defaultdict[int, int] = defaultdict(int)
+    for row in connection.execute(sa.select(clawbacks.c.intent, clawbacks.c.amount).where(~clawbacks.c.assumed)):
+        sums[row.intent] += scaled(row.amount)
+    return {number: unscaled(amount) for number, amount in sums.items()}
+
+
+def _saving(row: Row) -> Decimal:
+    saving = row["savings_assumed"] if row["savings_expected"] is None else row["savings_expected"]
+    return Decimal(0) if saving is None else Decimal(saving)
+
+
+def _is(key: JobKey) -> sa.ColumnElement[bool]:
+    return sa.and_(*(clawbacks.c[name] == value for name, value in key_columns(key).items()))
