@@ -123,7 +123,8 @@ async def scan(
                 raise cycle.broken
         finally:
             beating.cancel()
-        if guard.lease.held():
+        # What was done stands, whatever becomes of its estimate, which the next turn makes up for.
+        with contextlib.suppress(LedgerUnusable):
             await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).turn()
         intents = [*cycle.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())

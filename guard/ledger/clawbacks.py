@@ -8,6 +8,7 @@ Every function works in the transaction of its caller.
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import product
 
 import sqlalchemy as sa
 
@@ -57,15 +58,20 @@ def terminated(connection: sa.Connection, since_ms: int) -> list[Terminated]:
 
 def submitted(connection: sa.Connection, terminations: Sequence[Terminated]) -> list[Submitted]:
     """
-    Return the runs of the history that may be re-submissions of these: of the same users, ended since the first of them.
+    Return the runs of the history that may be re-submissions of these: of their users and stems, ended since the first.
     """
     if not terminations:
         return []
     users = {one.user for one in terminations if one.user is not None}
     numbers = words.found_of(connection, users)
+    # A name of which nothing is left has the empty stem, and stands as a whole in the rest.
+    stems = sorted(words.found_of(connection, {"", *(one.stem for one in terminations if one.stem is not None)}).values())
     since_ms, found = min(one.at_ms for one in terminations), []
-    for some in words.portions(sorted(numbers.values()), words.AT_ONCE):
-        wanted = sa.select(history).where(history.c.ended_ms >= since_ms, history.c.user_word.in_(some))
+    for some, work in product(
+        words.portions(sorted(numbers.values()), words.AT_ONCE), list(words.portions(stems, words.AT_ONCE))
+    ):
+        like = sa.and_(history.c.user_word.in_(some), history.c.stem_word.in_(work))
+        wanted = sa.select(history).where(history.c.ended_ms >= since_ms, like)
         rows = connection.execute(wanted).all()
         texts = words.texts_of(connection, {number for row in rows for name in _WORDS if (number := getattr(row, name))})
         for row in rows:

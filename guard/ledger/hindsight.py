@@ -33,13 +33,15 @@ _END = (
 )
 
 
-def doubtful_ends(connection: sa.Connection) -> set[tuple[str, int]]:
+def doubtful_ends(connection: sa.Connection, *, of: Sequence[str] | None = None) -> set[tuple[str, int]]:
     """
-    Return (job, run) of intents whose call may have ended the job although that was not confirmed.
+    Return (job, run) of intents whose call may have ended the job although that was not confirmed, of some jobs or all.
     """
     unclear = tuple(one.value for one in (Outcome.UNCONFIRMED, Outcome.GONE, Outcome.FAILED))
     sent = sa.and_(intents.c.sending_ms.is_not(None), intents.c.outcome.in_(unclear))
-    return {(row.job_id, row.run) for row in connection.execute(sa.select(intents.c.job_id, intents.c.run).where(sent))}
+    wanted = sa.select(intents.c.job_id, intents.c.run).where(sent)
+    several = [wanted] if of is None else [wanted.where(intents.c.job_id.in_(some)) for some in words.portions(of, AT_ONCE)]
+    return {(row.job_id, row.run) for one in several for row in connection.execute(one)}
 
 
 def measure(connection: sa.Connection, ends: Sequence[Ended], policies: Mapping[tuple[JobKey, int], str]) -> list[Potential]:
@@ -56,7 +58,8 @@ def measure(connection: sa.Connection, ends: Sequence[Ended], policies: Mapping[
             found += [row for row in connection.execute(wanted).mappings() if (key_of(row), row["run"]) in by_run]
     if not found:
         return []
-    doubtful, measured, changes = doubtful_ends(connection), list[Potential](), list[dict[str, Any]]()
+    measured, changes = list[Potential](), list[dict[str, Any]]()
+    doubtful = doubtful_ends(connection, of=sorted({row["job_id"] for row in found}))
     for row in found:
         key = key_of(row), row["run"]
         end = by_run[key]
