@@ -7,11 +7,13 @@ import asyncio
 import csv
 import io
 import json
+import logging
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+import structlog
 from test_reporting import HOSTILE, Page
 from typer.testing import CliRunner
 
@@ -129,6 +131,16 @@ def reported(folder, *words):
     code, out, _ = guard(folder, "report", "--from", "2025-11-01", "--to", "2025-12-31", "--output", "json", *words)
     assert code == 0
     return json.loads(out)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before():
+    """
+    What a command sets for its logs ends with the test: its streams are closed by then.
+    """
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = [one for one in logging.getLogger().handlers if type(one) is not logging.StreamHandler]
 
 
 @pytest.fixture
