@@ -83,6 +83,37 @@ def test_a_ledger_of_an_earlier_version_is_migrated(file_url):
     assert use(file_url, lambda ledger: ledger.sightings([key]))[key].run == 2
 
 
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_what_an_earlier_version_did_is_migrated(file_url, revision):
+    """
+    Intents keep their steps, which refer to them, and findings stand, from whichever version the ledger is.
+    """
+    engine = sa.create_engine(file_url)
+    with engine.begin() as connection:
+        migrate(connection, to=revision)
+        for table, known in (
+            ("intents", {"number": 7, "state": "sending", "facts": "{}", "traces": "[]", "outcome": None}),
+            ("steps", {"intent": 7, "state": "sending"}),
+            ("findings", {"reason": "observe"}),
+        ):
+            row = dict(known)
+            for column in sa.inspect(connection).get_columns(table):
+                if not column["nullable"]:
+                    row.setdefault(column["name"], 1 if isinstance(column["type"], sa.Integer) else "x")
+            connection.execute(sa.table(table, *map(sa.column, row)).insert(), row)
+    engine.dispose()
+
+    async def look(ledger):
+        (intent,) = await ledger.open_intents()
+        assert (intent.number, intent.savings_expected, intent.draft.work) == (7, None, None)
+        assert await ledger.steps(7) == [(1, "sending", "x")]
+        assert [one.reason for _, one in await ledger.findings()] == ["observe"]
+        assert await ledger.savings.counted() == ([], [])
+        assert await ledger.open_intent(intent.draft, at_ms=2, quota=None) is None
+
+    use(file_url, look)
+
+
 def test_opening_again_keeps_everything(file_url):
     """
     A ledger that is of this version already is opened as it is.

@@ -17,16 +17,14 @@ NAMES = ("work", "basis", "savings_expected", "savings_lower", "savings_assumed"
 
 def upgrade() -> None:
     """
-    Add the columns.
+    Add the columns, in place: SQLite refuses to drop and make again a table whose rows others refer to (``steps``).
     """
-    with op.batch_alter_table("intents", recreate="auto" if op.get_bind().dialect.name != "sqlite" else "always") as table:
-        for name in NAMES:
-            table.add_column(sa.Column(name, sa.Text()))
-    with op.batch_alter_table("findings", recreate="auto" if op.get_bind().dialect.name != "sqlite" else "always") as table:
-        for name in ("ended_ms", "running_ms"):
-            table.add_column(sa.Column(name, sa.BigInteger()))
-        for name in ("ending", "phase", "currency", "cost", "potential"):
-            table.add_column(sa.Column(name, sa.Text()))
+    for name in NAMES:
+        op.add_column("intents", sa.Column(name, sa.Text()))
+    for name in ("ended_ms", "running_ms"):
+        op.add_column("findings", sa.Column(name, sa.BigInteger()))
+    for name in ("ending", "phase", "currency", "cost", "potential"):
+        op.add_column("findings", sa.Column(name, sa.Text()))
     op.create_table(
         "clawbacks",
         sa.Column("id", sa.Integer(), nullable=False),
