@@ -18,7 +18,7 @@ from guard.core.policy import PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.draining import drained, obeyed
 from guard.daemon.endings import Endings
-from guard.daemon.estimating import Estimating
+from guard.daemon.estimating import TURNS, Estimating
 from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
@@ -106,18 +106,18 @@ class Service:
             found.append("the ledger is not held by this process")
         if self.cycle.broken is not None:
             found.append(f"the ledger failed: {self.cycle.broken}")
-        return found + [f"{what} fails: {error}" for what, error in self.failing.items()]
+        return found + [f"{what} fails: {error}" for what, error in self.failing.items() if what not in TURNS]
 
     def notes(self) -> list[str]:
         """
-        Return what a person should know although this process is of use: a refused policy folder, a pause, a failed walk.
+        Return what a person should know although this process is of use: refused policies, a pause, failed walks, savings.
         """
         found, view = [], self.cycle.view
         for name, target in self.cycle.targets.items():
             watched, queued = sum(view.tally(name).users.values()), len(self.cycle.deadlines[name])
             told = self.health[name].told(watched=watched, queued=queued, now_ms=target.source.now_ms())
             found.append(f"target {name}: {told}")
-        found += self.watch.notes()
+        found += [*self.watch.notes(), *(f"{one} fails: {self.failing[one]}" for one in TURNS if one in self.failing)]
         if self._paused:
             found.append("paused: nothing is terminated")
         return found
@@ -228,7 +228,7 @@ class Service:
 
     async def _attempt(self, what: str, turn: Awaitable[object]) -> None:
         """
-        Do one turn of a loop that must not end; its failure is logged, counted and speaks against readiness until it works.
+        Do one turn of a loop that must not end; its failure is logged, counted, and told until it works.
         """
         try:
             await turn

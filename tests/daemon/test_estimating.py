@@ -252,6 +252,27 @@ def test_what_fails_is_tried_again():
     on_daemon(act, running(name="train-7", node_count=4))
 
 
+def test_savings_that_fail_are_told_and_leave_the_guard_ready():
+    """
+    A guard whose savings cannot be reckoned still stops what it has to: it is ready, and says what fails.
+    """
+
+    async def act(stand, daemon):
+        async def fail(**_):
+            raise LedgerUnusable("a row that nobody can read")
+
+        stand.raw.savings.pending = stand.raw.savings.terminated = fail
+        async with daemon.running():
+            wanted = {"savings", "claw-back"}
+            while daemon.service.ready() or not (wanted <= set(daemon.service.failing) and stand.accepted()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            notes = daemon.service.notes()
+            for what in wanted:
+                assert f"{what} fails: LedgerUnusable: a row that nobody can read" in notes
+
+    on_daemon(act, running(name="train-7", node_count=4))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -263,6 +284,12 @@ def test_what_fails_is_tried_again():
             "savings_estimate = replace(savings_estimate, '\"horizon_ms\":86400000', '\"horizon_ms\":86400001')",
             "its record of the figures is another one",
             id="an-input",
+        ),
+        pytest.param("cost_per_hour = 'much'", "its inputs give no figures at all", id="no-rate"),
+        pytest.param(
+            'savings_estimate = replace(savings_estimate, \'"per_hour":"14"\', \'"per_hour":"1/0"\')',
+            "its inputs give no figures at all",
+            id="an-input-that-is-none",
         ),
         pytest.param("savings_estimate = NULL", "expected is", id="the-estimate-itself"),
     ],
