@@ -52,13 +52,16 @@ def differences(row: SavedRow) -> list[str]:
     if kept is None:
         return [f"{name} is {stored[name]} without an estimate" for name in FIGURES[:3] if stored[name] is not None]
     draft, found, inputs = intent.draft, [], kept.inputs
-    if Fraction(inputs.per_hour) != Fraction(draft.cost_per_hour or 0) or inputs.currency != draft.currency:
+    try:
+        figures, same_rate = recompute(inputs), Fraction(inputs.per_hour) == Fraction(draft.cost_per_hour or 0)
+    except (ValueError, ArithmeticError) as error:
+        return [f"its inputs give no figures at all: {error}"]
+    if not same_rate or inputs.currency != draft.currency:
         found.append(
             f"it counts at {inputs.per_hour} {inputs.currency} an hour, the intent at {draft.cost_per_hour or 'none'}"
         )
     if draft.work is not None and inputs.like != draft.work.like:
         found.append("it is about another job than the intent")
-    figures = recompute(inputs)
     if figures != kept.figures:
         found.append("its record of the figures is another one than its inputs give")
     for name in FIGURES:

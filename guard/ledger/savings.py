@@ -17,7 +17,7 @@ from guard.ledger import clawbacks
 from guard.ledger.hindsight import potentials
 from guard.ledger.history import Transactions
 from guard.ledger.historytables import history
-from guard.ledger.rows import dumped, intent_of, key_of, loaded
+from guard.ledger.rows import Row, dumped, intent_of, key_of, loaded
 from guard.ledger.tables import intents
 from guard.ports.savings import Pending, Potential, Stop
 
@@ -111,23 +111,36 @@ class SqlSavings:
 def pending(connection: sa.Connection, limit: int) -> list[Pending]:
     """
     Return confirmed terminations of known cost without an estimate, oldest first.
+
+    A row that makes no sense keeps no other one waiting; once only such are left, ``ValueError`` names the first.
     """
     names = ("number", "work", "basis", "cost_per_hour", "currency")
     columns = [intents.c[name] for name in names]
-    found = []
-    for row in connection.execute(sa.select(*columns).where(_TO_ESTIMATE).order_by(intents.c.number).limit(limit)):
-        work, basis = loaded(row.work, Work), loaded(row.basis, Basis)
-        assert work is not None  # noqa: S101 - as the query says
-        assert basis is not None  # noqa: S101
-        stopped = Stopped(
-            like=work.like,
-            elapsed_ms=basis.elapsed_ms,
-            per_hour=Fraction(row.cost_per_hour),
-            currency=row.currency,
-            auto_stop_ms=ABSENT if basis.auto_stop_ms is None else basis.auto_stop_ms,
-        )
-        found.append(Pending(number=row.number, stopped=stopped, horizon_ms=basis.horizon_ms))
+    found, wrong = list[Pending](), list[ValueError]()
+    for row in connection.execute(sa.select(*columns).where(_TO_ESTIMATE).order_by(intents.c.number)).mappings():
+        try:
+            found.append(_pending(row))
+        except (ValueError, ArithmeticError) as error:
+            wrong.append(ValueError(f"intent {row['number']}: {error}"))
+        if len(found) >= limit:
+            break
+    if wrong and not found:
+        raise wrong[0]
     return found
+
+
+def _pending(row: Row) -> Pending:
+    work, basis = loaded(row["work"], Work), loaded(row["basis"], Basis)
+    assert work is not None  # noqa: S101 - as the query says
+    assert basis is not None  # noqa: S101
+    stopped = Stopped(
+        like=work.like,
+        elapsed_ms=basis.elapsed_ms,
+        per_hour=Fraction(row["cost_per_hour"]),
+        currency=row["currency"],
+        auto_stop_ms=ABSENT if basis.auto_stop_ms is None else basis.auto_stop_ms,
+    )
+    return Pending(number=row["number"], stopped=stopped, horizon_ms=basis.horizon_ms)
 
 
 def put(connection: sa.Connection, estimates: Mapping[int, Estimate]) -> list[Intent]:
@@ -177,4 +190,11 @@ def estimates(connection: sa.Connection, after: int) -> list[tuple[Intent, Estim
     Return a page of confirmed terminations with their estimates.
     """
     wanted = sa.select(intents).where(_CONFIRMED, intents.c.number > after).order_by(intents.c.number).limit(PAGE)
-    return [(intent_of(row), loaded(row["savings_estimate"], Estimate)) for row in connection.execute(wanted).mappings()]
+    return [(intent_of(row), _estimate(row)) for row in connection.execute(wanted).mappings()]
+
+
+def _estimate(row: Row) -> Estimate | None:
+    try:
+        return loaded(row["savings_estimate"], Estimate)
+    except ValueError as error:
+        raise ValueError(f"intent {row['number']}: {error}") from error

@@ -190,9 +190,27 @@ def test_a_record_that_was_tampered_with_is_said(file_url):
     async def work(ledger):
         await stopped(ledger)
         await ledger.write("tamper", lambda at: at.exec_driver_sql("UPDATE intents SET savings_estimate = '{\"a\": 1}'"))
-        with pytest.raises(LedgerUnusable, match="cannot give the savings: what was kept as Estimate is none"):
+        with pytest.raises(LedgerUnusable, match="cannot give the savings: intent 1: what was kept as Estimate is none"):
             await kept(ledger)
         assert len(await ledger.intents()) == 1
+
+    use(file_url, work)
+
+
+@pytest.mark.parametrize("change", ["basis = '{'", "basis = 'null'", "cost_per_hour = '1/0'", "cost_per_hour = 'much'"])
+def test_a_row_that_makes_no_sense_keeps_no_other_waiting(file_url, change):
+    """
+    The others are estimated first; then the bad one is named, as long as it is there.
+    """
+
+    async def work(ledger):
+        bad, good = await stopped(ledger), await stopped(ledger, "job-2")
+        await ledger.write("tamper", lambda at: at.exec_driver_sql(f"UPDATE intents SET {change} WHERE number = {bad}"))  # noqa: S608
+        (pending,) = await ledger.savings.pending(limit=1)
+        assert pending.number == good
+        await ledger.savings.put({good: assumed(pending)})
+        with pytest.raises(LedgerUnusable, match=f"cannot give what is to be estimated: intent {bad}: "):
+            await ledger.savings.pending(limit=1)
 
     use(file_url, work)
 
