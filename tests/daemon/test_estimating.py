@@ -3,6 +3,7 @@ The savings in the daemon: estimated after the fact, from what nobody touched, e
 """
 
 import asyncio
+from collections import Counter
 from fractions import Fraction
 
 import pytest
@@ -22,7 +23,7 @@ from guard.core.records import Closing
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS
 from guard.daemon.endings import Endings
-from guard.daemon.estimating import Estimating
+from guard.daemon.estimating import BETWEEN, Estimating
 from guard.daemon.metrics import Metrics
 from guard.daemon.settling import Confirmation
 from guard.errors import LedgerUnusable
@@ -250,6 +251,31 @@ def test_what_fails_is_tried_again():
         assert stand.value("scheduler_events_total", event="error") == 1
 
     on_daemon(act, running(name="train-7", node_count=4))
+
+
+def test_a_deadline_waits_for_few_live_jobs_at_most():
+    """
+    While live jobs are looked through, whatever else is due has its turn after every fifty.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        turns, found = 0, []
+
+        async def others():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(others())
+        async for job, _ in estimating(stand)._live():
+            found.append((job.key.job_id, turns))
+        task.cancel()
+        assert len(found) == 120
+        assert max(Counter(turn for _, turn in found).values()) <= BETWEEN
+
+    on_stand(act, *(running(f"job-{number}", hours=1) for number in range(120)), text=NONE)
 
 
 def test_savings_that_fail_are_told_and_leave_the_guard_ready():
