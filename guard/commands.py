@@ -124,8 +124,10 @@ async def scan(
         finally:
             beating.cancel()
         # What was done stands, whatever becomes of its estimate, which the next turn makes up for.
-        with contextlib.suppress(LedgerUnusable):
+        try:
             await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).turn()
+        except Exception as error:
+            log.error("turn.failed", what="savings", error=str(error), kind=type(error).__name__)
         intents = [*cycle.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())
         report.rows = rows(decisions, intents, cycle.held)

@@ -2,8 +2,10 @@
 ``guard scan`` as a person runs it, against a service on a socket; who may be terminated is said by an oracle.
 """
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -38,6 +40,24 @@ def test_armed_it_terminates_exactly_the_violators_and_once(site, simulated):
     fates = simulated.world.fates()
     assert {job for job, fate in fates.items() if fate["why"] == "terminated"} == wanted
     assert all(fate["accepted_terminations"] == (job in wanted) for job, fate in fates.items())
+
+
+def test_savings_that_cannot_be_reckoned_are_said_and_the_scan_reports(site, simulated):
+    """
+    A row of savings that nobody can read costs its figure, a log line, and nothing else.
+    """
+    site.set(armed=True)
+    simulated.stage("forgotten")
+    site.scan()
+    with contextlib.closing(sqlite3.connect(site.ledger)) as database, database:
+        database.execute("UPDATE intents SET basis = '{'")
+    simulated.runs("night-run", hours=30)
+    done = site.guard("scan", "--output", "json")
+    assert done.returncode == 0
+    assert [row["job"] for row in json.loads(done.stdout)["rows"]] == ["night-run"]
+    assert "turn.failed" in done.stderr
+    assert "intent 1: " in done.stderr
+    assert simulated.terminated() == ["forgotten", "night-run"]
 
 
 def test_no_quirk_of_the_service_ends_a_job_that_breaks_nothing(site, simulated):
