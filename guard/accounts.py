@@ -116,9 +116,9 @@ async def saved_rows(settings: Settings, period: Period | None = None) -> list[S
     """
     async with recorded(settings) as ledger:
         return [
-            SavedRow(intent=one, estimate=estimate)
+            SavedRow(intent=one, estimate=estimate, basis=basis)
             async for page in ledger.savings.estimates()
-            for one, estimate in page
+            for one, estimate, basis in page
             if period is None or period.from_ms <= (one.closed_ms or 0) < period.to_ms
         ]
 

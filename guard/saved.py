@@ -11,6 +11,7 @@ from typing import Any
 from guard.core.estimate import Estimate, recompute
 from guard.core.records import Intent
 from guard.core.spans import format_span
+from guard.core.work import Basis
 from guard.report import iso
 
 FIGURES = ("expected", "lower", "assumed", "upper")
@@ -19,11 +20,13 @@ FIGURES = ("expected", "lower", "assumed", "upper")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRow:
     """
-    One confirmed termination and its estimate; None without a price, or as long as there is none.
+    One confirmed termination and its estimate; None without a price, or as long as there is none. *basis* is what only the
+    ended job told, recorded with the outcome.
     """
 
     intent: Intent
     estimate: Estimate | None
+    basis: Basis | None
 
     @property
     def method(self) -> str:
@@ -62,6 +65,9 @@ def differences(row: SavedRow) -> list[str]:
         )
     if draft.work is not None and inputs.like != draft.work.like:
         found.append("it is about another job than the intent")
+    told = Basis(elapsed_ms=inputs.elapsed_ms, auto_stop_ms=inputs.auto_stop_ms, horizon_ms=inputs.horizon_ms)
+    if told != row.basis:
+        found.append("its running time, auto_stop or horizon is another one than was recorded with the outcome")
     if figures != kept.figures:
         found.append("its record of the figures is another one than its inputs give")
     for name in FIGURES:

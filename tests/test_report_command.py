@@ -169,7 +169,7 @@ def test_savings_are_grouped_and_add_up(tmp_path, kept, by, labels):
     rows = {row["label"]: row for row in told["sections"]["savings"]}
     assert {label: row["terminations"] for label, row in rows.items()} == labels
     for name in ("lower", "expected", "upper", "assumed"):
-        amounts = [getattr(intent, f"savings_{name}") for intent, _ in kept]
+        amounts = [getattr(intent, f"savings_{name}") for intent, *_ in kept]
         assert sum(Decimal(row[name]) for row in rows.values()) == sum(one for one in amounts if one is not None)
     assert sum(row["assumed_terminations"] for row in rows.values()) == 1
     assert told["headline"]["terminated"] == 4

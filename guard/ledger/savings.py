@@ -95,9 +95,9 @@ class SqlSavings:
         """
         return await self._ledger.write("take savings back", lambda at: clawbacks.claw_back(at, taken, at_ms=at_ms))
 
-    async def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None]]]:
+    async def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
         """
-        Yield all confirmed terminations with their estimates, oldest first, page by page.
+        Yield all confirmed terminations with their estimates and what the ended job told, oldest first, page by page.
         """
         after = -1
         while True:
@@ -185,16 +185,16 @@ def since(connection: sa.Connection, newest: int) -> int:
     return 0 if row is None else int(row) + 1
 
 
-def estimates(connection: sa.Connection, after: int) -> list[tuple[Intent, Estimate | None]]:
+def estimates(connection: sa.Connection, after: int) -> list[tuple[Intent, Estimate | None, Basis | None]]:
     """
-    Return a page of confirmed terminations with their estimates.
+    Return a page of confirmed terminations with their estimates and what the ended job told.
     """
     wanted = sa.select(intents).where(_CONFIRMED, intents.c.number > after).order_by(intents.c.number).limit(PAGE)
-    return [(intent_of(row), _estimate(row)) for row in connection.execute(wanted).mappings()]
+    return [(intent_of(row), *_kept(row)) for row in connection.execute(wanted).mappings()]
 
 
-def _estimate(row: Row) -> Estimate | None:
+def _kept(row: Row) -> tuple[Estimate | None, Basis | None]:
     try:
-        return loaded(row["savings_estimate"], Estimate)
+        return loaded(row["savings_estimate"], Estimate), loaded(row["basis"], Basis)
     except ValueError as error:
         raise ValueError(f"intent {row['number']}: {error}") from error

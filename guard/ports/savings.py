@@ -12,6 +12,7 @@ from guard.core.estimate import Estimate, Stopped
 from guard.core.facts import JobKey
 from guard.core.likeness import PastRun
 from guard.core.records import Intent
+from guard.core.work import Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,8 @@ class Savings(Protocol):
         """
         ...
 
-    def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None]]]:
+    def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
         """
-        Yield all confirmed terminations with their estimates, oldest first, page by page.
+        Yield all confirmed terminations with their estimates and what the ended job told, oldest first, page by page.
         """
         ...

@@ -70,7 +70,7 @@ async def rows(stand):
     Every confirmed termination with its estimate.
     """
     pages = stand.raw.savings.estimates()
-    return [SavedRow(intent=one, estimate=kept) async for page in pages for one, kept in page]
+    return [SavedRow(intent=one, estimate=kept, basis=basis) async for page in pages for one, kept, basis in page]
 
 
 def stopping(act, *jobs, ends=(), **options):
@@ -316,6 +316,12 @@ def test_savings_that_fail_are_told_and_leave_the_guard_ready():
             'savings_estimate = replace(savings_estimate, \'"per_hour":"14"\', \'"per_hour":"1/0"\')',
             "its inputs give no figures at all",
             id="an-input-that-is-none",
+        ),
+        pytest.param("basis = NULL", "is another one than was recorded with the outcome", id="the-basis-taken-away"),
+        pytest.param(
+            "basis = replace(basis, '86400000', '86400001')",
+            "is another one than was recorded with the outcome",
+            id="the-basis",
         ),
         pytest.param("savings_estimate = NULL", "expected is", id="the-estimate-itself"),
     ],

@@ -66,7 +66,7 @@ def test_an_estimate_is_stored_once(url):
         assert (intent.savings_expected, intent.savings_lower) == (None, 0)
         assert await ledger.savings.pending(limit=10) == []
         assert await ledger.savings.put({number: assumed(replace(pending, horizon_ms=1))}) == []
-        assert await kept(ledger) == [(intent, made)]
+        assert await kept(ledger) == [(intent, made, BASIS)]
         (tally,) = await ledger.tallies()
         assert (tally.savings_upper, tally.savings_assumed, tally.savings_expected) == (
             Decimal("24.68"),
@@ -108,7 +108,7 @@ def test_whatever_a_job_is_called(url, name):
         number = await stopped(ledger, work=replace(WORK, like=like))
         (pending,) = await ledger.savings.pending(limit=1)
         await ledger.savings.put({number: assumed(pending)})
-        ((intent, made),) = await kept(ledger)
+        ((intent, made, _),) = await kept(ledger)
         (stop,) = await ledger.savings.stops()
         assert intent.draft.work.like == made.inputs.like == stop.past.like == like
 
