@@ -24,6 +24,20 @@ from guard.ledger.rows import Row, key_columns, key_of, loaded
 from guard.ledger.tables import clawbacks, intents
 from guard.ports.savings import Potential
 
+# Not the estimates, of which one is as large as all of this of many intents.
+_TERMINATED = (
+    "number",
+    "region",
+    "project_id",
+    "job_id",
+    "run",
+    "work",
+    "sending_ms",
+    "accepted_ms",
+    "currency",
+    "savings_expected",
+    "savings_assumed",
+)
 _WORDS = ("phase_word", "place_word", "parts_word", "user_word", "stem_word", "currency_word", "policy_word")
 
 
@@ -31,7 +45,7 @@ def terminated(connection: sa.Connection, since_ms: int) -> list[Terminated]:
     """
     Return confirmed terminations since that moment that saved something, measured or assumed.
     """
-    wanted = sa.select(intents).where(
+    wanted = sa.select(*(intents.c[name] for name in _TERMINATED)).where(
         intents.c.outcome == Outcome.CONFIRMED.value,
         intents.c.savings_estimate.is_not(None),
         intents.c.sending_ms >= since_ms,
