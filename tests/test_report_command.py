@@ -4,10 +4,12 @@ ledger's, and whatever somebody named a job does no harm.
 """
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import logging
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -245,6 +247,32 @@ def test_savings_lists_and_recomputes(tmp_path, kept):
     assert Fraction(rows[0]["upper"]) == 336
     code, out, _ = guard(tmp_path, "savings", "--recompute")
     assert (code, out) == (0, "3 of 4 confirmed terminations have an estimate; every figure follows from it\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        pytest.param("savings_expected = '1'", 1, "intent 2: expected is 1, and its inputs give", id="a-figure"),
+        pytest.param("savings_upper = '1'", 1, "intent 2: upper is 1, and its inputs give 336", id="the-upper-bound"),
+        pytest.param("basis = NULL", 1, "intent 2: its running time", id="the-basis"),
+        pytest.param("savings_estimate = '{'", 4, "cannot give the savings: intent 2: ", id="no-estimate"),
+        pytest.param("savings_lower = 'much'", 4, "cannot give the savings: 'much' is no amount of money", id="no-amount"),
+    ],
+)
+def test_what_was_changed_by_hand_is_named(tmp_path, kept, change, code, said):
+    """
+    A figure that does not follow is said with its intent, and the exit code is not 0.
+    """
+    assert kept
+    with contextlib.closing(sqlite3.connect(tmp_path / "guard.db")) as database, database:
+        database.execute(f"UPDATE intents SET {change} WHERE number = 2")  # noqa: S608
+    got, out, errors = guard(tmp_path, "savings", "--recompute")
+    assert (got, "Traceback" in errors) == (code, False)
+    assert said in " ".join(errors.split())
+    if code == 1:
+        assert "NOT every figure follows" in out
+        found = json.loads(guard(tmp_path, "savings", "--recompute", "--output", "json")[1])["wrong"]
+        assert any(said in line for line in found)
 
 
 @pytest.mark.parametrize(

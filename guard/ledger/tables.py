@@ -59,9 +59,12 @@ class Money(sa.types.TypeDecorator[Decimal]):
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Decimal | None:
         """
-        Return the amount; raises ``ArithmeticError`` if the text is none.
+        Return the amount; raises ``ValueError`` if the text is none.
         """
-        return None if value is None else Decimal(value)
+        try:
+            return None if value is None else Decimal(value)
+        except ArithmeticError as error:
+            raise ValueError(f"{value!r} is no amount of money") from error
 
 
 metadata = sa.MetaData()
