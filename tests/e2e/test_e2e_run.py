@@ -46,14 +46,14 @@ def test_a_job_is_ended_at_the_second_at_which_it_breaks_the_policy(site, simula
     A job that is a few seconds short of its limit is spared until then, and ended without waiting for the next walk.
     """
     site.set(armed=True, scan_interval="1h", walk_interval="1h")
-    simulated.runs("nearly", hours=24 - 3 / 3600)
+    simulated.runs("nearly", hours=24 - 8 / 3600)
     with daemon(site) as running:
         assert simulated.asked_to_end() == []
         until(lambda: simulated.terminated() == ["nearly"], "the job is ended")
         until(lambda: running.terminations() == {"confirmed": 1}, "the end is confirmed")
         (intent,) = site.intents()
         assert intent.draft.deadline_ms == simulated.world.job("nearly").start_time_ms + 24 * 3_600_000 + 1
-        assert 0 <= intent.lateness_ms < 2000
+        assert 0 <= intent.lateness_ms < 5000
 
 
 def test_policies_are_taken_anew_and_a_bad_file_changes_nothing(site, simulated):
