@@ -1,13 +1,15 @@
 """
 The web server on the daemon's own event loop: it binds before anything starts, and leaves signals to the daemon.
 
-With a certificate it speaks TLS alone; certificate and tokens are taken anew while it serves.
+With a certificate it speaks TLS alone; certificate and tokens are taken anew while it serves. However many connections
+somebody opens, the process keeps the file descriptors that it needs for its calls and its ledger.
 """
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +18,8 @@ from guard.daemon.access import Access
 from guard.errors import BadInput
 
 REFRESH_S = 5.0
+# Probes and scrapes are a handful; what else comes must keep neither event loop nor file descriptors from the terminations.
+MOST_CONNECTIONS = 64
 
 
 class _QuietServer(uvicorn.Server):
@@ -28,6 +32,32 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+class _Listening(socket.socket):
+    """
+    A listening socket of which ``MOST_CONNECTIONS`` connections stay: for each further one, the oldest ends.
+
+    Not the newcomer: else those who hold connections and say nothing would lock probes out, and a sound guard be restarted.
+    They count from the moment at which they are accepted, because a TLS handshake that never ends holds a descriptor, too.
+    """
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self._held: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """
+        Accept a connection, and end the oldest if there are too many.
+        """
+        accepted, address = super().accept()
+        self._held = [one for one in self._held if one.fileno() >= 0]
+        while len(self._held) >= MOST_CONNECTIONS:
+            # Shut and not closed: the event loop reads the end of it, and closes it itself.
+            with contextlib.suppress(OSError):
+                self._held.pop(0).shutdown(socket.SHUT_RDWR)
+        self._held.append(accepted)
+        return accepted, address
+
+
 def bind(listen: str) -> socket.socket:
     """
     Return a listening socket for ``host:port``; raises ``BadInput`` if the address is not usable.
@@ -38,10 +68,10 @@ def bind(listen: str) -> socket.socket:
         raise BadInput(f"listen: expected host:port such as 127.0.0.1:9108, got {listen!r}")
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(found[0], found[1], found[2])
+        sock = _Listening(found[0], found[1], found[2])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(found[4])
-        sock.listen(128)
+        sock.listen(MOST_CONNECTIONS)
     except OSError as error:
         raise BadInput(f"listen: cannot listen on {listen}: {error.strerror or error}; choose another address") from error
     sock.setblocking(False)
@@ -55,7 +85,15 @@ async def serving(app: Starlette, sock: socket.socket, access: Access | None = N
     """
     # The parser that the image has, also where developers have installed another one.
     config = uvicorn.Config(
-        app, http="h11", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, server_header=False
+        app,
+        http="h11",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        # At most so many are accepted in one turn of the event loop, in which none can be closed.
+        backlog=MOST_CONNECTIONS,
     )
     config.load()
     config.ssl = access.tls if access is not None else None

@@ -4,6 +4,7 @@ Who may ask the listener what: tokens, the certificate, their renewal, and that 
 
 import asyncio
 import datetime
+import os
 import ssl
 
 import httpx
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from guard.daemon.access import Access, AccessFiles
 from guard.daemon.metrics import Metrics
-from guard.daemon.server import bind, serving
+from guard.daemon.server import MOST_CONNECTIONS, bind, serving
 from guard.daemon.web import web_app
 from guard.errors import BadInput
 
@@ -256,6 +257,38 @@ def test_a_certificate_is_served_and_renewed(tmp_path):
 
     asyncio.run(run())
     assert seen == [200, 200, 200]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_connections_that_say_nothing_lock_nobody_out(tmp_path, encrypted):
+    """
+    Who holds hundreds of half requests, or half handshakes, uses up few descriptors, and probes are answered.
+    """
+    certificate, key = pair(tmp_path)
+    access = Access(AccessFiles(certificate=certificate, key=key) if encrypted else AccessFiles())
+    trust = ssl.create_default_context(cadata=certificate.read_text())
+    many = 4 * MOST_CONNECTIONS
+
+    async def run():
+        async with serving(application(access), bind("127.0.0.1:0"), access) as port:
+            before = len(os.listdir("/proc/self/fd"))
+            held = []
+            for _ in range(many):
+                held.append(await asyncio.open_connection("127.0.0.1", port))
+                held[-1][1].write(b"\x16\x03\x01" if encrypted else b"GET /livez HTTP/1.1\r\nX-Slow: ")
+            async with httpx.AsyncClient(verify=trust) as client:
+                answer = await client.get(f"{'https' if encrypted else 'http'}://localhost:{port}/livez")
+            # The oldest were told to go, which the loop sees turn by turn.
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            assert len(os.listdir("/proc/self/fd")) <= before + many + MOST_CONNECTIONS
+            # The newest of those who wait may wait on: nobody needs their place.
+            assert not held[-1][0].at_eof()
+            for _, writer in held:
+                writer.close()
+            return answer.status_code
+
+    assert asyncio.run(asyncio.wait_for(run(), timeout=30)) == 200
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key"])
