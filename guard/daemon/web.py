@@ -51,7 +51,8 @@ def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list
 
 class _Door:
     """
-    Refuses what a request may not ask, before any endpoint sees it.
+    Refuses what a request may not ask, before any endpoint sees it. The connection ends with that, so that nobody is busy
+    with the rest of what was refused: a body may have no end.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -64,6 +65,8 @@ class _Door:
 
     def _refusal(self, request: Request) -> Response | None:
         given = _authorization(request)
+        if request.method in READING and _has_body(request):
+            return PlainTextResponse("expected a request without a body\n", status_code=400, headers={"connection": "close"})
         if request.method not in READING:
             allowed = self._access.may_change(given)
         else:
@@ -72,7 +75,7 @@ class _Door:
         if allowed:
             return None
         text = "a bearer token is needed: Authorization: Bearer ...\n"
-        return PlainTextResponse(text, status_code=401, headers={"www-authenticate": "Bearer"})
+        return PlainTextResponse(text, status_code=401, headers={"www-authenticate": "Bearer", "connection": "close"})
 
 
 def _answer(request: Request, access: Access, objections: list[str], notes: Sequence[str] = ()) -> Response:
@@ -80,6 +83,10 @@ def _answer(request: Request, access: Access, objections: list[str], notes: Sequ
     if objections:
         return PlainTextResponse("\n".join(said or ["not well"]) + "\n", status_code=503)
     return PlainTextResponse("\n".join(["ok", *said]) + "\n")
+
+
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def _authorization(request: Request) -> str:

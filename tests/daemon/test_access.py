@@ -291,6 +291,30 @@ def test_connections_that_say_nothing_lock_nobody_out(tmp_path, encrypted):
     assert asyncio.run(asyncio.wait_for(run(), timeout=30)) == 200
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param("POST /metrics HTTP/1.1\r\nContent-Length: 99999999999", id="refused-anyway"),
+        pytest.param("GET /livez HTTP/1.1\r\nContent-Length: 99999999999", id="public"),
+        pytest.param("GET /livez HTTP/1.1\r\nTransfer-Encoding: chunked", id="without-a-length"),
+    ],
+)
+def test_a_body_without_end_is_not_read(asked):
+    """
+    Who announces a body is refused and hung up on, before any of it came: reading it would keep the event loop busy.
+    """
+
+    async def run():
+        async with serving(application(Access(AccessFiles())), bind("127.0.0.1:0")) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"{asked}\r\nHost: guard.test\r\n\r\n".encode())
+            answer = await asyncio.wait_for(reader.read(), timeout=3)
+            writer.close()
+            return answer.split(b"\r\n")[0]
+
+    assert asyncio.run(run()) in (b"HTTP/1.1 401 Unauthorized", b"HTTP/1.1 400 Bad Request")
+
+
 @pytest.mark.parametrize("missing", ["certificate", "key"])
 def test_half_a_pair(tmp_path, missing):
     """
