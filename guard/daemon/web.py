@@ -5,6 +5,7 @@ No endpoint changes anything. One that did could be reached only with a token: w
 before it is looked at, and a listener without tokens refuses all of it.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from prometheus_client.exposition import choose_encoder
@@ -32,10 +33,15 @@ def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list
     *notes* are told beside the readiness. *access* says who may ask; without it everybody may read, and nobody change.
     """
     access = access or Access(AccessFiles())
+    written: dict[str, bytes] = {}
 
     async def show_metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics.registry), headers={"content-type": content_type})
+        # Once for all who ask in the same turn of the event loop: it takes milliseconds, and deadlines wait for it.
+        if content_type not in written:
+            written[content_type] = encode(metrics.registry)
+            asyncio.get_running_loop().call_soon(written.clear)
+        return Response(written[content_type], headers={"content-type": content_type})
 
     async def livez(request: Request) -> Response:
         return _answer(request, access, alive())

@@ -315,6 +315,38 @@ def test_a_body_without_end_is_not_read(asked):
     assert asyncio.run(run()) in (b"HTTP/1.1 401 Unauthorized", b"HTTP/1.1 400 Bad Request")
 
 
+def test_a_crowd_of_scrapes_is_one():
+    """
+    Whoever asks at the same moment is shown what was written once, and whoever asks later what holds then.
+    """
+    metrics = Metrics(version="test")
+    application = web_app(metrics, alive=list, ready=list)
+    written = []
+
+    class Counting:
+        def collect(self):
+            written.append(1)
+            return iter(())
+
+    metrics.registry.register(Counting())
+    written.clear()
+
+    async def run():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://guard.test") as client:
+            crowd = await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
+            together = len(written)
+            metrics.armed.set(1)
+            later = await client.get("/metrics")
+            return together, {one.text for one in crowd}, later.text
+
+    together, texts, later = asyncio.run(run())
+    assert together == 1
+    assert len(texts) == 1
+    assert "costguard_armed 0.0" in texts.pop()
+    assert "costguard_armed 1.0" in later
+
+
 @pytest.mark.parametrize("missing", ["certificate", "key"])
 def test_half_a_pair(tmp_path, missing):
     """
