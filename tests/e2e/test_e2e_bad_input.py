@@ -341,7 +341,7 @@ def test_a_clock_that_is_twenty_minutes_off(cli, tmp_path):
         pytest.param(["scan", "--nonsense"], "No such option", id="option"),
         pytest.param(["demo", "--seconds", "1"], "--seconds", id="range"),
         pytest.param(["scan", "--output", "xml"], "xml", id="choice"),
-        pytest.param(["explain"], "Missing argument", id="argument"),
+        pytest.param(["explain"], "give either a job or --policy NAME", id="argument"),
         pytest.param(["pause"], "--reason", id="required"),
     ],
 )
