@@ -1,29 +1,46 @@
 """
 Everything that differs between one database and another: URLs, connections, transactions, and inserts that may collide.
 
-The rest of the package writes SQL that every database understands. PostgreSQL is added here: its engine, its ``insert``
-(the same calls), and an advisory lock at the start of a write, which gives the limits' window one writer at a time as
-``BEGIN IMMEDIATE`` does.
+The rest of the package writes SQL that every database understands. SQLite's part stands here and PostgreSQL's in
+``postgres``, of which nothing is loaded for a ledger in a file but the few lines of that module.
 """
 
 import contextlib
 import sqlite3
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.pool import QueuePool
 
 from guard.errors import LedgerUnusable
+from guard.ledger import postgres
+from guard.ledger.inserting import Insert, insert
+from guard.ledger.postgres import WRITES
 
-__all__ = ["Insert", "absence", "file_uri", "insert", "make_engine", "parse", "place", "probe", "redacted", "writing"]
+__all__ = [
+    "Insert",
+    "absence",
+    "file_uri",
+    "insert",
+    "is_shared",
+    "look",
+    "make_engine",
+    "parse",
+    "place",
+    "probe",
+    "reading",
+    "redacted",
+    "writing",
+]
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
 # Of each connection, of which there are several; the pages of a ledger are read once and rarely again.
 CACHE_KIB = 512
-_WRITES = "ledger_writes"
 _DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _IN_MEMORY = {None, "", ":memory:"}
 
@@ -37,9 +54,12 @@ def parse(url: str) -> sa.URL:
     except (sa.exc.ArgumentError, ValueError) as e:
         # The text may hold a password and its place in it is unknown, so it is not repeated.
         raise LedgerUnusable("the ledger's address is not a URL: expected one like sqlite:///guard.db") from e
+    if parsed.drivername in postgres.DRIVERS:
+        return postgres.checked(parsed)
     if parsed.drivername not in _DRIVERS:
         raise LedgerUnusable(
-            f"ledger {redacted(parsed)}: this version keeps ledgers in SQLite only, like sqlite:///guard.db"
+            f"ledger {redacted(parsed)}: a ledger is kept in SQLite, like sqlite:///guard.db, or in PostgreSQL, like "
+            "postgresql://user@host/database"
         )
     if parsed.query or parsed.host:
         raise LedgerUnusable(f"ledger {redacted(parsed)}: expected sqlite:/// and a path, without host and parameters")
@@ -53,11 +73,18 @@ def redacted(url: sa.URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def is_shared(url: sa.URL) -> bool:
+    """
+    Tell whether the ledger is on a server, which several machines share.
+    """
+    return url.drivername in postgres.DRIVERS
+
+
 def place(url: sa.URL) -> Path | None:
     """
     Return the file of an embedded ledger, or None if it has none.
     """
-    return None if url.database in _IN_MEMORY else Path(url.database or "").absolute()
+    return None if is_shared(url) or url.database in _IN_MEMORY else Path(url.database or "").absolute()
 
 
 def absence(path: Path | None, *, read_only: bool) -> str:
@@ -90,6 +117,8 @@ def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
     """
     Return an engine on the ledger, for threads; nothing is opened before its first use.
     """
+    if is_shared(url):
+        return postgres.make_engine(url, read_only=read_only)
     path = place(url)
     # A connection goes from thread to thread, but the pool gives it to one at a time.
     options: dict[str, Any] = {
@@ -113,7 +142,28 @@ def writing(engine: sa.Engine) -> sa.Engine:
     """
     Return the engine for transactions that write: they take their place among the writers when they begin.
     """
-    return engine.execution_options(**{_WRITES: True})
+    return engine.execution_options(**{WRITES: True})
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """
+    Return the engine for transactions that only read, each of which has one consistent view.
+    """
+    return engine.execution_options(**postgres.VIEW) if engine.dialect.name == postgres.NAME else engine
+
+
+def look(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
+    """
+    Run *work*, which only reads; once more if the server was restarted under it.
+    """
+    try:
+        with engine.connect() as connection:
+            return work(connection)
+    except sa.exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    with engine.connect() as connection:
+        return work(connection)
 
 
 def file_uri(path: Path, *, read_only: bool) -> str:
@@ -146,5 +196,5 @@ def _pragmas(connection: sa.engine.interfaces.DBAPIConnection, *pragmas: str) ->
 
 def _on_begin(connection: sa.Connection) -> None:
     # A writer that begins deferred could fail in its middle, after another one wrote what it had read.
-    writes = connection.get_execution_options().get(_WRITES, False)
+    writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

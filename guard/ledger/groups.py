@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from guard.ledger.postgres import turn_of, was_committed
+
 T = TypeVar("T")
 
 # The first caller of a group waits for the last one, so a group has an end.
@@ -41,7 +43,8 @@ class GroupWriter:
 
     If a work fails, its group is rolled back and each of its works runs once more, in a transaction of its own. So a work
     may run twice, and must do nothing but read and write the database. A commit that fails is the failure of everyone in
-    it. A group takes no more works after *longest_s* seconds.
+    it; one whose answer was lost is asked about, and counts as what it was. A group takes no more works after *longest_s*
+    seconds.
     """
 
     def __init__(self, engine: sa.Engine, *, longest_s: float = LONGEST_S) -> None:
@@ -108,7 +111,7 @@ class GroupWriter:
                 if not self._waiting or len(group) == MOST_WORKS or time.monotonic() >= end:
                     break
                 group.append(self._waiting.popleft())
-            _commit(connection, transaction)
+            _commit(self._engine, connection, transaction)
         return True
 
     def _one_by_one(self, group: Sequence[_Write]) -> None:
@@ -119,7 +122,7 @@ class GroupWriter:
                     transaction = connection.begin()
                     began = True
                     write.result = write.work(connection)
-                    _commit(connection, transaction)
+                    _commit(self._engine, connection, transaction)
             except BaseException as e:
                 write.error = e
                 if not began:
@@ -128,12 +131,16 @@ class GroupWriter:
                     return
 
 
-def _commit(connection: sa.Connection, transaction: sa.Transaction) -> None:
+def _commit(engine: sa.Engine, connection: sa.Connection, transaction: sa.Transaction) -> None:
+    turn = turn_of(connection)
     try:
         transaction.commit()
-    except BaseException:
-        # SQLAlchemy takes a commit that failed for the end of its transaction; for SQLite it is still there, and in the way.
-        connection.connection.rollback()
+    except BaseException as error:
+        if not connection.invalidated:
+            # SQLAlchemy takes a commit that failed for the end of its transaction; for SQLite it is still there, in the way.
+            connection.connection.rollback()
+        elif turn is not None and isinstance(error, sa.exc.DBAPIError) and was_committed(engine, turn):
+            return
         raise
 
 

@@ -27,7 +27,7 @@ from guard.ledger.rows import (
     sighting_columns,
     sighting_of,
 )
-from guard.ledger.tables import findings, pause, sightings, walks
+from guard.ledger.tables import AnyText, findings, pause, sightings, walks
 
 _KEY = ("region", "project_id", "job_id")
 _ONCE = (*_KEY, "run", "policy", "reason")
@@ -61,7 +61,7 @@ def known(connection: sa.Connection, target: str, *, after: JobKey | None, limit
     wanted = sa.select(sightings).order_by(*(sightings.c[name] for name in _KEY)).limit(limit)
     found: list[tuple[Job, Sighting]] = []
     while not found:
-        where = live if after is None else sa.and_(live, sa.tuple_(*map(sa.literal, key_columns(after).values())) < _PLACE)
+        where = live if after is None else sa.and_(live, _literals(after) < _PLACE)
         rows = connection.execute(wanted.where(where)).mappings().all()
         for row in rows:
             seen = sighting_of(row)
@@ -171,6 +171,10 @@ def set_pause(connection: sa.Connection, wanted: Pause | None) -> None:
     connection.execute(sa.delete(pause))
     if wanted is not None:
         connection.execute(sa.insert(pause).values(id=1, **pause_columns(wanted)))
+
+
+def _literals(key: JobKey) -> sa.Tuple:
+    return sa.tuple_(*(sa.literal(value, AnyText) for value in key_columns(key).values()))
 
 
 def _once(row: Row) -> tuple[object, ...]:

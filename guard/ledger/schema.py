@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from guard.errors import LedgerUnusable
 from guard.ledger.historytables import metadata
+from guard.ledger.postgres import unhurried
 
 # The revisions in ``migrations``, the oldest first; a test compares the two.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
@@ -61,6 +62,7 @@ def upgrade(connection: sa.Connection) -> None:
     # Another process may have done it while this one waited for its turn to write.
     if check(connection):
         return
+    unhurried(connection)
     if current(connection) is None:
         metadata.create_all(connection, checkfirst=False)
         _versions.create(connection)

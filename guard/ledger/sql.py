@@ -21,7 +21,7 @@ from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import intents, observations, schema
-from guard.ledger.engine import absence, make_engine, parse, place, probe, redacted, writing
+from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
 from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
@@ -73,6 +73,7 @@ class SqlLedger:
         self.savings = SqlSavings(self)
         self._engine = engine
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
+        self._reading = reading(engine)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
         self._read_only = read_only
         self.paused = Paused(lambda: self.read("tell whether it is paused", observations.pause_on_record))
@@ -96,7 +97,7 @@ class SqlLedger:
         Run *work* on one consistent view of the ledger; "ledger X cannot *what*" is the message if it fails.
         """
         self._refuse_if_closed(what)
-        return await self._uninterrupted(what, asyncio.get_running_loop().run_in_executor(self._readers, self._look, work))
+        return await self._uninterrupted(what, asyncio.get_running_loop().run_in_executor(self._readers, look, self._reading, work))
 
     async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         """
@@ -124,10 +125,6 @@ class SqlLedger:
             except asyncio.CancelledError:
                 await asyncio.wait({answer})
                 raise
-
-    def _look(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._engine.connect() as connection:
-            return work(connection)
 
     async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """
@@ -288,5 +285,5 @@ def _named(ledger: str, what: str) -> Iterator[None]:
     except LedgerUnusable as e:
         raise LedgerUnusable(f"ledger {ledger} cannot {what}: {e}") from e
     except FAILURES as e:
-        cause = getattr(e, "orig", None) or e
-        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {str(cause)[:200]}") from e
+        cause = " ".join(str(getattr(e, "orig", None) or e).split())
+        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {cause[:200]}") from e

@@ -5,12 +5,22 @@ The implementations that the contract is run over.
 import pytest
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "postgresql"])
 def url(request, tmp_path):
     """
     The URL of a ledger that does not exist yet.
     """
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres").new_url()
     return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'guard.db'}"
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def lasting_url(request, tmp_path):
+    """
+    The URL of a ledger that does not exist yet, and that several connections and processes can open.
+    """
+    return request.getfixturevalue("postgres").new_url() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'guard.db'}"
 
 
 @pytest.fixture

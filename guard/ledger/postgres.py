@@ -1,0 +1,192 @@
+"""
+PostgreSQL as a ledger: its URL, its connections, how writers take turns, and what became of a commit without an answer.
+
+Readers have one view each (REPEATABLE READ). Writers take turns by an advisory lock; each of their statements sees what was
+committed before (READ COMMITTED), because a view that is taken with the first statement would be older than the turn. The
+driver is loaded by the first engine, not by this module.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from guard.errors import LedgerUnusable
+
+NAME = "postgresql"
+DRIVERS = {"postgresql", "postgres", "postgresql+psycopg"}
+WRITES = "ledger_writes"
+VIEW: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+OLDEST = 130000
+# Of each process: two threads that read, one that writes, and one connection to ask what became of a commit.
+CONNECTIONS = 3
+LOCK_TIMEOUT_MS = 10_000
+# A writer that says nothing for so long is stopped or cut off, and loses its turn; that is sooner than others stop waiting.
+IDLE_TIMEOUT_MS = 5_000
+STATEMENT_TIMEOUT_MS = 30_000
+DOUBT_S = 10.0
+_PAUSE_S = 0.25
+# What a lost network does is noticed within half a minute; the URL's own parameters come before these.
+DEFAULTS: Mapping[str, Any] = {
+    "application_name": "cost-guard",
+    "client_encoding": "utf8",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+# One statement, so that a turn costs one round trip. The number is the guard's own among the advisory locks of a database.
+_TAKE_TURN = sa.text(
+    f"""
+    SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true),
+           set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_MS}', true),
+           set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', true),
+           set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                      WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
+           pg_advisory_xact_lock(7163928450127),
+           CAST(pg_current_xact_id() AS text) AS number,
+           left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+    """  # noqa: S608 - whole numbers of this module
+)
+_NO_HURRY = sa.text(
+    "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
+)
+_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """
+    A transaction that writes: its *number*, which is given once on a *timeline* (a standby that takes over begins another).
+    """
+
+    number: str
+    timeline: str
+
+
+def checked(url: sa.URL) -> sa.URL:
+    """
+    Return the URL as the driver takes it; raises ``LedgerUnusable`` if it names no database or says something twice.
+    """
+    shown = url.set(drivername=NAME, query={}).render_as_string(hide_password=True)
+    if not url.database:
+        raise LedgerUnusable(f"ledger {shown}: expected the name of a database, like postgresql://user@host/guard")
+    twice = sorted(key for key, value in url.query.items() if not isinstance(value, str) and key not in ("host", "port"))
+    if twice:
+        raise LedgerUnusable(f"ledger {shown}: the parameter {twice[0]!r} stands there twice")
+    return url.set(drivername=NAME)
+
+
+def make_engine(url: sa.URL, *, read_only: bool) -> sa.Engine:
+    """
+    Return an engine on the ledger, for threads; nothing is opened before its first use.
+    """
+    # Only here: it loads the driver, which takes as much memory as ten thousand jobs.
+    from guard.ledger.pgdialect import DRIVER
+
+    engine = sa.create_engine(
+        url.set(drivername=DRIVER),
+        poolclass=QueuePool,
+        pool_size=CONNECTIONS,
+        max_overflow=1,
+        pool_timeout=LOCK_TIMEOUT_MS / 1000,
+        # A connection that a restart of the server ended is found and replaced before anything is asked of it.
+        pool_pre_ping=True,
+        connect_args={name: value for name, value in DEFAULTS.items() if name not in url.query},
+        use_native_hstore=False,
+    )
+    sa.event.listen(engine, "connect", _on_connect_read_only if read_only else _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def refusal(version: int, settings: Mapping[str, str | None], *, read_only: bool) -> str | None:
+    """
+    Return why a server of that version, which told these settings, can be no ledger; None if it can.
+    """
+    if version < OLDEST:
+        return f"the server is PostgreSQL {version // 10_000}, and {OLDEST // 10_000} or later is needed"
+    encoding = settings["server_encoding"]
+    if encoding != "UTF8":
+        return f"the database is encoded in {encoding}, which holds not every name; make one with ENCODING 'UTF8'"
+    if read_only:
+        return None
+    if settings["in_hot_standby"] == "on":
+        return "the server is a standby, which takes no writes; name the primary, or both with target_session_attrs=read-write"
+    if settings["default_transaction_read_only"] == "on":
+        return "the server takes no writes from this user (default_transaction_read_only is on)"
+    if settings["fsync"] == "off":
+        return "the server runs with fsync=off, so it would lose records that it called durable"
+    return None
+
+
+def unhurried(connection: sa.Connection) -> None:
+    """
+    Let this transaction take as long as it takes, as long as its process lives.
+    """
+    if connection.dialect.name == NAME:
+        connection.execute(_NO_HURRY)
+
+
+def turn_of(connection: sa.Connection) -> Turn | None:
+    """
+    Return what is needed to ask later whether this transaction was committed; None for SQLite, which always answers.
+    """
+    return connection.info.get("turn") if connection.dialect.name == NAME else None
+
+
+def was_committed(engine: sa.Engine, turn: Turn) -> bool:
+    """
+    Ask on a new connection what became of a transaction whose commit had no answer; raises ``LedgerUnusable`` if that cannot
+    be told within some seconds.
+
+    *engine* is one that writes: whoever has the turn knows that the earlier transaction is over.
+    """
+    end = time.monotonic() + DOUBT_S
+    while True:
+        try:
+            with engine.connect() as connection, connection.begin():
+                now = turn_of(connection)
+                if now is None or now.timeline != turn.timeline:
+                    raise LedgerUnusable("another server answers now")
+                return bool(connection.execute(_STATUS, {"number": turn.number}).scalar() == "committed")
+        except (sa.exc.SQLAlchemyError, LedgerUnusable) as error:
+            if time.monotonic() > end or isinstance(error, LedgerUnusable):
+                text = "the connection broke during the commit, and it cannot be told whether that was done"
+                raise LedgerUnusable(f"{text}: {getattr(error, 'orig', None) or error}") from error
+        time.sleep(_PAUSE_S)
+
+
+def _on_connect(connection: Any, record: object) -> None:
+    _admit(connection, read_only=False)
+
+
+def _on_connect_read_only(connection: Any, record: object) -> None:
+    _admit(connection, read_only=True)
+
+
+def _admit(connection: Any, *, read_only: bool) -> None:
+    try:
+        told = {name: connection.info.parameter_status(name) for name in ("server_encoding", "in_hot_standby")}
+        rows = connection.execute("SELECT current_setting('fsync'), current_setting('default_transaction_read_only')")
+        told["fsync"], told["default_transaction_read_only"] = rows.fetchone()
+        connection.rollback()
+        reason = refusal(connection.info.server_version, told, read_only=read_only)
+        if reason is not None:
+            raise LedgerUnusable(reason)
+    except BaseException:
+        # The pool forgets a connection that fails in here, so nobody else would close it.
+        with contextlib.suppress(Exception):
+            connection.close()
+        raise
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(WRITES, False):
+        row = connection.execute(_TAKE_TURN).one()
+        connection.info["turn"] = Turn(number=row.number, timeline=row.timeline)
