@@ -46,7 +46,19 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="guard-postgres-", dir="/tmp"))  # noqa: S108
         if _UNDER_ROOT:
             shutil.chown(self.folder, "postgres", "postgres")
-        initdb = [self._programs / "initdb", "-D", "data", "-A", "trust", "-U", "guard", "--no-sync", "-E", "UTF8", "--locale=C"]
+        initdb = [
+            self._programs / "initdb",
+            "-D",
+            "data",
+            "-A",
+            "trust",
+            "-U",
+            "guard",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         subprocess.run(initdb, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, **_UNDER_ROOT)
         (self.folder / "data/pg_hba.conf").write_text(f"local all all trust\n{access}\n")
         with socket.socket() as free:

@@ -16,6 +16,7 @@ from guard.core.records import Pause, Walk
 from guard.core.sighting import Sighting
 from guard.ledger.engine import insert
 from guard.ledger.jobcodec import decode, encode
+from guard.ledger.postgres import acquaint
 from guard.ledger.rows import (
     Row,
     finding_columns,
@@ -99,10 +100,12 @@ def remember(connection: sa.Connection, seen: Sequence[Sighting], facts: Mapping
     put = insert(sightings)
     rest = {column.name: put.excluded[column.name] for column in sightings.c if column.name not in (*_KEY, "ended_run")}
     rows = []
-    for one in seen:
+    # Each job once, the last that was given: many rows may go into one statement, which changes none of them twice.
+    for one in {one.key: one for one in seen}.values():
         job = facts.get(one.key)
         rows.append(sighting_columns(one) | {"facts": None if job is None else encode(job)})
     connection.execute(put.on_conflict_do_update(index_elements=_KEY, set_=rest), rows)
+    acquaint(connection, sightings, len(rows))
 
 
 def lose(connection: sa.Connection, keys: Sequence[JobKey]) -> None:
@@ -136,6 +139,7 @@ def record(connection: sa.Connection, found: Sequence[Finding], *, at_ms: int) -
     put = insert(findings).on_conflict_do_nothing(index_elements=_ONCE).returning(*(findings.c[name] for name in _ONCE))
     rows = [finding_columns(one) | {"at_ms": at_ms} for one in wanted.values()]
     new = {_once(row) for row in connection.execute(put, rows).mappings()}
+    acquaint(connection, findings, len(new))
     return [one for once, one in wanted.items() if once in new]
 
 

@@ -29,6 +29,7 @@ LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 30_000
 DOUBT_S = 10.0
+MANY = 100
 _PAUSE_S = 0.25
 # What a lost network does is noticed within half a minute; the URL's own parameters come before these.
 DEFAULTS: Mapping[str, Any] = {
@@ -117,7 +118,9 @@ def refusal(version: int, settings: Mapping[str, str | None], *, read_only: bool
     if read_only:
         return None
     if settings["in_hot_standby"] == "on":
-        return "the server is a standby, which takes no writes; name the primary, or both with target_session_attrs=read-write"
+        return (
+            "the server is a standby, which takes no writes; name the primary, or both with target_session_attrs=read-write"
+        )
     if settings["default_transaction_read_only"] == "on":
         return "the server takes no writes from this user (default_transaction_read_only is on)"
     if settings["fsync"] == "off":
@@ -131,6 +134,18 @@ def unhurried(connection: sa.Connection) -> None:
     """
     if connection.dialect.name == NAME:
         connection.execute(_NO_HURRY)
+
+
+def acquaint(connection: sa.Connection, table: sa.Table, rows: int) -> None:
+    """
+    Let the server look at a table that just got its first *rows*; it does so by itself only a minute later.
+
+    Before that it takes all jobs of a project for one, and reads them all for each few that are asked for.
+    """
+    if connection.dialect.name == NAME and rows >= MANY:
+        known = sa.text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")
+        if (connection.execute(known, {"name": table.name}).scalar() or 0) <= 0:
+            connection.exec_driver_sql(f"ANALYZE {table.name}")
 
 
 def turn_of(connection: sa.Connection) -> Turn | None:

@@ -97,7 +97,9 @@ class SqlLedger:
         Run *work* on one consistent view of the ledger; "ledger X cannot *what*" is the message if it fails.
         """
         self._refuse_if_closed(what)
-        return await self._uninterrupted(what, asyncio.get_running_loop().run_in_executor(self._readers, look, self._reading, work))
+        return await self._uninterrupted(
+            what, asyncio.get_running_loop().run_in_executor(self._readers, look, self._reading, work)
+        )
 
     async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         """

@@ -14,7 +14,7 @@ import msgspec
 
 from guard.core.facts import ABSENT, NO_ANNOTATIONS, UNREADABLE, Job, JobKey, Resource, Text
 from guard.modelarts.readings import SECONDS_BELOW, Undecodable, agreed, decoded
-from guard.modelarts.wire import NO_IDS, Origin, auto_stop_of, parse_item, parse_page, pool_id_of, resources_of
+from guard.modelarts.wire import LONGEST_ID, NO_IDS, Origin, auto_stop_of, parse_item, parse_page, pool_id_of, resources_of
 
 SHARED_TEXTS = 20_000
 SHARED_RESOURCES = 5_000
@@ -119,7 +119,7 @@ class Pages:
 
     def _job(self, item: _Item, origin: Origin) -> Job | None:
         metadata, status = item.metadata, item.status
-        if metadata.id in NO_IDS:
+        if metadata.id in NO_IDS or len(metadata.id) > LONGEST_ID:
             return None
         same, started, tasks = self._same, status.start_time, item.tasks
         engine = item.algorithm.engine if item.algorithm else None

@@ -28,6 +28,7 @@ from guard.modelarts.readings import (
 )
 
 HOUR_MS = 3_600_000
+LONGEST_ID = 256
 NO_IDS = frozenset({"", ".", ".."})
 _BLOCKS = {"GPU": ("gpu",), "Ascend": ("npu",)}
 
@@ -105,9 +106,9 @@ def _identified(value: object, origin: Origin) -> Job | None:
 
 def usable_id(job_id: str) -> bool:
     """
-    Tell whether an id can stand as one segment of a path; ids are opaque beyond that.
+    Tell whether an id can stand as one segment of a path and in an index; ids are opaque beyond that.
     """
-    return is_text(job_id) and job_id not in NO_IDS
+    return is_text(job_id) and job_id not in NO_IDS and len(job_id) <= LONGEST_ID
 
 
 def job_of(value: object, job_id: str, origin: Origin) -> Job:

@@ -20,7 +20,11 @@ def lasting_url(request, tmp_path):
     """
     The URL of a ledger that does not exist yet, and that several connections and processes can open.
     """
-    return request.getfixturevalue("postgres").new_url() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'guard.db'}"
+    return (
+        request.getfixturevalue("postgres").new_url()
+        if request.param == "postgresql"
+        else f"sqlite:///{tmp_path / 'guard.db'}"
+    )
 
 
 @pytest.fixture

@@ -15,13 +15,12 @@ from guard.ledger.sql import open_ledger
 PAUSE = Pause(reason="a test", since_ms=1, until_ms=None, by="alice")
 
 
-def on_two(tmp_path, act):
+def on_two(url, act):
     """
     Run *act* with a ledger, and with the same one as another process has it open.
     """
 
     async def run():
-        url = f"sqlite:///{tmp_path}/guard.db"
         ledger = await open_ledger(url)
         other = await open_ledger(url)
         try:
@@ -33,7 +32,7 @@ def on_two(tmp_path, act):
     asyncio.run(run())
 
 
-def test_a_pause_of_another_process_is_seen_at_once(tmp_path):
+def test_a_pause_of_another_process_is_seen_at_once(lasting_url):
     """
     Each look sees what was committed before it, by whomever: a pause, and that it was lifted.
     """
@@ -46,7 +45,7 @@ def test_a_pause_of_another_process_is_seen_at_once(tmp_path):
             await other.set_pause(None)
         assert await ledger.pause() is None
 
-    on_two(tmp_path, act)
+    on_two(lasting_url, act)
 
 
 def test_a_look_that_would_have_to_wait_is_not_taken_for_no_pause(tmp_path):
@@ -62,7 +61,7 @@ def test_a_look_that_would_have_to_wait_is_not_taken_for_no_pause(tmp_path):
             locker.execute("BEGIN EXCLUSIVE")
             assert await ledger.pause() == PAUSE
 
-    on_two(tmp_path, act)
+    on_two(f"sqlite:///{tmp_path}/guard.db", act)
 
 
 def test_a_ledger_that_lost_its_table_is_unusable(tmp_path):
@@ -76,10 +75,10 @@ def test_a_ledger_that_lost_its_table_is_unusable(tmp_path):
         with pytest.raises(LedgerUnusable, match="whether it is paused"):
             await ledger.pause()
 
-    on_two(tmp_path, act)
+    on_two(f"sqlite:///{tmp_path}/guard.db", act)
 
 
-def test_a_closed_ledger_tells_nothing(tmp_path):
+def test_a_closed_ledger_tells_nothing(lasting_url):
     """
     Nobody is told that there is no pause by a ledger that was closed.
     """
@@ -89,4 +88,4 @@ def test_a_closed_ledger_tells_nothing(tmp_path):
         with pytest.raises(LedgerUnusable):
             await ledger.pause()
 
-    on_two(tmp_path, act)
+    on_two(lasting_url, act)

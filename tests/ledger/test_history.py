@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
-from ledger_cases import DRAFT, HOSTILE, KEY, SIGHTING, named, use
+from ledger_cases import DRAFT, HOSTILE, KEY, SIGHTING, keyed, named, use
 
 from guard.core.ended import Ended, RunRecord, Told
 from guard.core.facts import ABSENT, UNREADABLE, Job, Resource
@@ -343,13 +343,14 @@ def test_any_text(url, text):
     Whatever a job, its user or its billing code is called, the run is kept and found again.
     """
     part = replace(JOB.resources[0], billing_code=text, flavor_id=text)
-    job = replace(JOB, key=named(text), name=text, user=text, kind=text, phase=text, workspace=text, resources=(part,))
+    name = keyed(text, url)
+    job = replace(JOB, key=named(name), name=text, user=text, kind=text, phase=text, workspace=text, resources=(part,))
 
     async def work(ledger):
-        await put(ledger, replace(END, job=replace(job, target=text), currency=text))
+        await put(ledger, replace(END, job=replace(job, target=name), currency=text))
         (found,) = await rows(ledger)
-        same = dict.fromkeys(("target", "workspace", "phase", "user", "name", "kind", "billing_codes", "currency"), text)
-        assert found == replace(PAST, key=named(text), **same)
+        same = dict.fromkeys(("workspace", "phase", "user", "name", "kind", "billing_codes", "currency"), text)
+        assert found == replace(PAST, key=named(name), target=name, **same)
 
     use(url, work)
 
@@ -371,24 +372,29 @@ def test_ids_come_back_as_they_went_in(url, job_id):
     use(url, work)
 
 
-def test_a_process_that_dies_in_between_loses_and_doubles_nothing(file_url):
+DYING = {
+    "sqlite": ["CREATE TRIGGER t BEFORE UPDATE OF ended_run ON sightings BEGIN SELECT RAISE(ABORT, 'died'); END"],
+    "postgresql": [
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''died''; END'",
+        "CREATE TRIGGER t BEFORE UPDATE OF ended_run ON sightings FOR EACH ROW EXECUTE FUNCTION die()",
+    ],
+}
+REVIVING = {"sqlite": "DROP TRIGGER t", "postgresql": "DROP TRIGGER t ON sightings"}
+
+
+def test_a_process_that_dies_in_between_loses_and_doubles_nothing(lasting_url):
     """
     A ledger that is opened anew after a failed write has the run neither half nor twice.
     """
-    use(file_url, lambda ledger: ledger.remember([SIGHTING], facts={KEY: JOB}))
+    use(lasting_url, lambda ledger: ledger.remember([SIGHTING], facts={KEY: JOB}))
 
     async def broken(ledger):
-        await ledger.write(
-            "forbid",
-            lambda at: at.exec_driver_sql(
-                "CREATE TRIGGER t BEFORE UPDATE OF ended_run ON sightings BEGIN SELECT RAISE(ABORT, 'died'); END"
-            ),
-        )
+        await ledger.write("forbid", lambda at: [at.exec_driver_sql(one) for one in DYING[at.dialect.name]])
         with pytest.raises(LedgerUnusable, match="died"):
             await put(ledger, END)
-        await ledger.write("allow", lambda at: at.exec_driver_sql("DROP TRIGGER t"))
+        await ledger.write("allow", lambda at: at.exec_driver_sql(REVIVING[at.dialect.name]))
 
-    use(file_url, broken)
+    use(lasting_url, broken)
 
     async def work(ledger):
         assert await rows(ledger) == []
@@ -396,7 +402,7 @@ def test_a_process_that_dies_in_between_loses_and_doubles_nothing(file_url):
         await asyncio.gather(put(ledger, END), put(ledger, END))
         assert await rows(ledger) == [PAST]
 
-    use(file_url, work)
+    use(lasting_url, work)
 
 
 def test_the_planner_finds_long_runs_by_their_own_index(file_url):

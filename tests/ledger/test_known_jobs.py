@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, named, use
+from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, keyed, named, use
 
 from guard.core.facts import ABSENT, LIVE_PHASES, UNREADABLE, Job, Resource
 from guard.core.records import Walk
@@ -163,13 +163,14 @@ def test_facts_of_any_text(url, text):
     """
 
     async def work(ledger):
-        seen = replace(SIGHTING, key=named(text), target=text)
-        job = replace(JOB, key=seen.key, target=text, name=text, annotations={text: text})
+        name = keyed(text, url)
+        seen = replace(SIGHTING, key=named(name), target=name)
+        job = replace(JOB, key=seen.key, target=name, name=text, annotations={text: text})
         await ledger.remember([seen], facts={seen.key: job})
-        assert list(await ledger.known(text)) == [(job, seen)]
-        walk = replace(WALK, target=text, scope=text)
+        assert list(await ledger.known(name)) == [(job, seen)]
+        walk = replace(WALK, target=name, scope=text)
         await ledger.note_walk(walk)
-        assert await ledger.walked(text) == walk
+        assert await ledger.walked(name) == walk
 
     use(url, work)
 

@@ -5,7 +5,7 @@ What the port ``Ledger`` promises, over every implementation.
 from decimal import Decimal
 
 import pytest
-from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, draft_of, named, use
+from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, draft_of, keyed, named, use
 
 from guard.core.facts import JobKey
 from guard.core.plan import Attempt
@@ -325,7 +325,8 @@ def test_any_text_comes_back_as_it_went_in(url, text):
     """
     Whatever a job is called, a policy says or a service answers, it is kept and found again.
     """
-    key = JobKey(region=text, project_id=text, job_id=text)
+    name = keyed(text, url)
+    key = JobKey(region=name, project_id=name, job_id=name)
 
     async def work(ledger):
         draft = replace(DRAFT, key=key, policy=text, reason=text, facts={text: text}, workspace=text)
@@ -333,16 +334,16 @@ def test_any_text_comes_back_as_it_went_in(url, text):
         await ledger.advance(number, State.SENDING, at_ms=1, note=text)
         end = await ledger.close(number, Closing(outcome=Outcome.REFUSED, note=text), at_ms=2)
         assert (end.draft, end.note) == (draft, text)
-        assert list(await ledger.intents(job_id=text)) == [end]
+        assert list(await ledger.intents(job_id=name)) == [end]
         assert [note for _, _, note in await ledger.steps(number)] == ["", text, text]
         assert list(await ledger.attempts({key})) == [key]
-        sighting = replace(SIGHTING, key=key, target=text, phase=text)
+        sighting = replace(SIGHTING, key=key, target=name, phase=text)
         await ledger.remember([sighting])
         assert await ledger.sightings([key]) == {key: sighting}
-        finding = replace(FINDING, key=key, policy=text, reason=text, text=text, target=text)
+        finding = replace(FINDING, key=key, policy=name, reason=name, text=text, target=text)
         assert list(await ledger.record([finding], at_ms=1)) == [finding]
         assert list(await ledger.record([finding], at_ms=2)) == []
-        assert await ledger.finding_counts() == {(text, text): 1}
+        assert await ledger.finding_counts() == {(name, name): 1}
         pause = Pause(reason=text, since_ms=1, by=text)
         await ledger.set_pause(pause)
         assert await ledger.pause() == pause

@@ -240,6 +240,7 @@ def test_tasks_that_disagree_about_the_job():
         pytest.param(wire_job(metadata__id=7), id="number-id"),
         pytest.param(wire_job(metadata__id=".."), id="dots"),
         pytest.param(wire_job(metadata__id=None), id="no-id"),
+        pytest.param(wire_job(metadata__id="a" * 257), id="longer-than-an-index-takes"),
     ],
 )
 def test_items_without_a_usable_id(item):
