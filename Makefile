@@ -51,10 +51,10 @@ MINUTES ?= 10
 soak: $(VENV)/.dev
 	$(RUN) -m benchmarks soak --minutes $(MINUTES)
 
-# What the tests need from Debian: Prometheus with promtool, and Chromium. Installed when that is allowed, else skipped.
+# What the tests need from Debian: Prometheus with promtool, Chromium, and PostgreSQL. Installed when that is allowed, else skipped.
 .PHONY: debian
 debian:
-	@./.ci/debian || echo "promtool or chromium is not installed and could not be: their tests will be skipped"
+	@./.ci/debian || echo "promtool, chromium or PostgreSQL is not installed and could not be: their tests will be skipped"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -28,7 +28,7 @@ from guard.daemon.service import Service
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
-from guard.ledger.engine import parse, place
+from guard.ledger.engine import is_shared, parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
@@ -214,7 +214,11 @@ async def set_pause(settings: Settings, pause: Pause | None) -> str:
 
     A ledger that is not there is not made: a path that leads elsewhere than the daemon's would pause nothing.
     """
-    path = place(parse(settings.ledger))
+    url = parse(settings.ledger)
+    path = place(url)
+    if is_shared(url):
+        async with recorded(settings):
+            pass
     if path is not None and not path.exists():
         raise LedgerUnusable(f"there is no ledger {path}, so no guard acts by it; name the daemon's settings with --config")
     ledger = await open_ledger(settings.ledger)

@@ -1,5 +1,5 @@
 """
-A real PostgreSQL on loopback, made anew in a folder of its own: it starts in half a second, and can be stopped at any moment.
+A real PostgreSQL on loopback, made anew in a folder of its own: it starts in half a second and can be stopped at any time.
 """
 
 import itertools
@@ -43,7 +43,7 @@ class Server:
         self._programs = programs()
         self._options = options
         # Not below a folder of root's, which the server's own user could not enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="guard-postgres-", dir="/tmp"))  # noqa: S108
+        self.folder = Path(tempfile.mkdtemp(prefix="guard-postgres-", dir="/tmp"))
         if _UNDER_ROOT:
             shutil.chown(self.folder, "postgres", "postgres")
         initdb = [

@@ -118,7 +118,7 @@ def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
     Return an engine on the ledger, for threads; nothing is opened before its first use.
     """
     if is_shared(url):
-        return postgres.make_engine(url, read_only=read_only)
+        return postgres.make_engine(url)
     path = place(url)
     # A connection goes from thread to thread, but the pool gives it to one at a time.
     options: dict[str, Any] = {

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from guard.errors import LedgerUnusable
 from guard.ledger.postgres import turn_of, was_committed
 
 T = TypeVar("T")
@@ -91,13 +92,16 @@ class GroupWriter:
 
     def _together(self, group: list[_Write]) -> bool:
         """
-        Commit *group* and those that come while it runs, which join it; False, with nothing done, if a work failed.
+        Commit *group* and those that come while it runs, which join it; False, with nothing done, if a work failed or the
+        connection broke before the commit.
         """
         there = len(self._waiting)
         with self._engine.connect() as connection:
             try:
                 transaction = connection.begin()
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                    return False
                 # Who was there when it began to wait for a lock has waited as long, and would find the same.
                 group.extend(self._waiting.popleft() for _ in range(min(there, MOST_WORKS)))
                 raise
@@ -111,8 +115,7 @@ class GroupWriter:
                 if not self._waiting or len(group) == MOST_WORKS or time.monotonic() >= end:
                     break
                 group.append(self._waiting.popleft())
-            _commit(self._engine, connection, transaction)
-        return True
+            return _commit(self._engine, connection, transaction)
 
     def _one_by_one(self, group: Sequence[_Write]) -> None:
         for index, write in enumerate(group):
@@ -122,7 +125,8 @@ class GroupWriter:
                     transaction = connection.begin()
                     began = True
                     write.result = write.work(connection)
-                    _commit(self._engine, connection, transaction)
+                    if not _commit(self._engine, connection, transaction):
+                        raise LedgerUnusable("the connection broke before it was committed")
             except BaseException as e:
                 write.error = e
                 if not began:
@@ -131,7 +135,10 @@ class GroupWriter:
                     return
 
 
-def _commit(engine: sa.Engine, connection: sa.Connection, transaction: sa.Transaction) -> None:
+def _commit(engine: sa.Engine, connection: sa.Connection, transaction: sa.Transaction) -> bool:
+    """
+    Commit; False if the connection broke before, and so nothing is done. Any other failure is raised.
+    """
     turn = turn_of(connection)
     try:
         transaction.commit()
@@ -139,9 +146,10 @@ def _commit(engine: sa.Engine, connection: sa.Connection, transaction: sa.Transa
         if not connection.invalidated:
             # SQLAlchemy takes a commit that failed for the end of its transaction; for SQLite it is still there, in the way.
             connection.connection.rollback()
-        elif turn is not None and isinstance(error, sa.exc.DBAPIError) and was_committed(engine, turn):
-            return
+        elif turn is not None and isinstance(error, sa.exc.DBAPIError):
+            return was_committed(engine, turn)
         raise
+    return True
 
 
 def _fail(group: Sequence[_Write], error: BaseException) -> None:

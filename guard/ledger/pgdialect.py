@@ -18,16 +18,17 @@ DRIVER = "postgresql+ledger"
 
 class _Types(PGTypeCompiler):
     def visit_INTEGER(self, type_: Any, **kw: Any) -> str:  # noqa: N802 - SQLAlchemy's name
-        return self.visit_BIGINT(type_, **kw)
+        return "BIGINT"
 
     def visit_TEXT(self, type_: Any, **kw: Any) -> str:  # noqa: N802
-        text = super().visit_TEXT(type_, **kw)
+        text = str(super().visit_TEXT(type_, **kw))
         return f'{text} COLLATE "C"' if isinstance(kw.get("type_expression"), sa.Column) else text
 
 
 class _Definitions(PGDDLCompiler):
     def get_column_specification(self, column: sa.Column[Any], **kwargs: Any) -> str:
-        return super().get_column_specification(column, **kwargs).replace(" SERIAL", " BIGSERIAL")
+        made = str(super().get_column_specification(column, **kwargs))  # type: ignore[no-untyped-call]
+        return made.replace(" SERIAL", " BIGSERIAL")
 
 
 class LedgerDialect(PGDialect_psycopg):

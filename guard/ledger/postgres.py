@@ -31,6 +31,7 @@ STATEMENT_TIMEOUT_MS = 30_000
 DOUBT_S = 10.0
 MANY = 100
 _PAUSE_S = 0.25
+_TURN, _UNFIT = "turn", "unfit"
 # What a lost network does is noticed within half a minute; the URL's own parameters come before these.
 DEFAULTS: Mapping[str, Any] = {
     "application_name": "cost-guard",
@@ -52,7 +53,7 @@ _TAKE_TURN = sa.text(
            pg_advisory_xact_lock(7163928450127),
            CAST(pg_current_xact_id() AS text) AS number,
            left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
-    """  # noqa: S608 - whole numbers of this module
+    """
 )
 _NO_HURRY = sa.text(
     "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
@@ -83,7 +84,7 @@ def checked(url: sa.URL) -> sa.URL:
     return url.set(drivername=NAME)
 
 
-def make_engine(url: sa.URL, *, read_only: bool) -> sa.Engine:
+def make_engine(url: sa.URL) -> sa.Engine:
     """
     Return an engine on the ledger, for threads; nothing is opened before its first use.
     """
@@ -101,22 +102,27 @@ def make_engine(url: sa.URL, *, read_only: bool) -> sa.Engine:
         connect_args={name: value for name, value in DEFAULTS.items() if name not in url.query},
         use_native_hstore=False,
     )
-    sa.event.listen(engine, "connect", _on_connect_read_only if read_only else _on_connect)
+    sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def refusal(version: int, settings: Mapping[str, str | None], *, read_only: bool) -> str | None:
+def refusal(version: int, settings: Mapping[str, str | None]) -> str | None:
     """
-    Return why a server of that version, which told these settings, can be no ledger; None if it can.
+    Return why a server of that version, which told these settings, can be no ledger at all; None if it can.
     """
     if version < OLDEST:
         return f"the server is PostgreSQL {version // 10_000}, and {OLDEST // 10_000} or later is needed"
     encoding = settings["server_encoding"]
     if encoding != "UTF8":
         return f"the database is encoded in {encoding}, which holds not every name; make one with ENCODING 'UTF8'"
-    if read_only:
-        return None
+    return None
+
+
+def unfit(settings: Mapping[str, str | None]) -> str | None:
+    """
+    Return why a server that told these settings can be read but not written; None if it can.
+    """
     if settings["in_hot_standby"] == "on":
         return (
             "the server is a standby, which takes no writes; name the primary, or both with target_session_attrs=read-write"
@@ -152,7 +158,7 @@ def turn_of(connection: sa.Connection) -> Turn | None:
     """
     Return what is needed to ask later whether this transaction was committed; None for SQLite, which always answers.
     """
-    return connection.info.get("turn") if connection.dialect.name == NAME else None
+    return connection.info.get(_TURN) if connection.dialect.name == NAME else None
 
 
 def was_committed(engine: sa.Engine, turn: Turn) -> bool:
@@ -177,23 +183,16 @@ def was_committed(engine: sa.Engine, turn: Turn) -> bool:
         time.sleep(_PAUSE_S)
 
 
-def _on_connect(connection: Any, record: object) -> None:
-    _admit(connection, read_only=False)
-
-
-def _on_connect_read_only(connection: Any, record: object) -> None:
-    _admit(connection, read_only=True)
-
-
-def _admit(connection: Any, *, read_only: bool) -> None:
+def _on_connect(connection: Any, record: Any) -> None:
     try:
         told = {name: connection.info.parameter_status(name) for name in ("server_encoding", "in_hot_standby")}
         rows = connection.execute("SELECT current_setting('fsync'), current_setting('default_transaction_read_only')")
         told["fsync"], told["default_transaction_read_only"] = rows.fetchone()
         connection.rollback()
-        reason = refusal(connection.info.server_version, told, read_only=read_only)
+        reason = refusal(connection.info.server_version, told)
         if reason is not None:
             raise LedgerUnusable(reason)
+        record.info[_UNFIT] = unfit(told)
     except BaseException:
         # The pool forgets a connection that fails in here, so nobody else would close it.
         with contextlib.suppress(Exception):
@@ -202,6 +201,12 @@ def _admit(connection: Any, *, read_only: bool) -> None:
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get(WRITES, False):
-        row = connection.execute(_TAKE_TURN).one()
-        connection.info["turn"] = Turn(number=row.number, timeline=row.timeline)
+    if not connection.get_execution_options().get(WRITES, False):
+        return
+    reason = connection.info.get(_UNFIT)
+    if reason is not None:
+        # The next one asks anew on a new connection.
+        connection.invalidate()
+        raise LedgerUnusable(reason)
+    row = connection.execute(_TAKE_TURN).one()
+    connection.info[_TURN] = Turn(number=row.number, timeline=row.timeline)

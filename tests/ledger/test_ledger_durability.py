@@ -88,7 +88,7 @@ def test_the_database_forbids_a_second_open_intent(lasting_url):
     with engine.connect() as connection:
         columns = ", ".join(column["name"] for column in sa.inspect(connection).get_columns("intents")[1:])
         again = sa.text(f"INSERT INTO intents ({columns}) SELECT {columns} FROM intents")  # noqa: S608
-        with pytest.raises(sa.exc.IntegrityError, match="(?i)unique"):
+        with pytest.raises(sa.exc.IntegrityError, match=r"(?i)unique"):
             connection.execute(again)
     engine.dispose()
 

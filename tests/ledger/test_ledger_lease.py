@@ -204,7 +204,7 @@ def test_without_a_ledger_no_lease_is_renewed(lasting_url):
         await mine.acquire()
         await ledger.write("lose its table", lambda at: at.execute(sa.text("DROP TABLE lease")))
         clock.pass_by(15)
-        with pytest.raises(LedgerUnusable, match="cannot renew the lease: .*(no such table|does not exist)"):
+        with pytest.raises(LedgerUnusable, match=r"cannot renew the lease: .*(no such table|does not exist)"):
             await mine.renew()
         assert mine.held()
         clock.pass_by(6)
