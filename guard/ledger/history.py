@@ -18,10 +18,10 @@ from guard.core.likeness import PastRun
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
+from guard.ledger.foregoing import busy
 from guard.ledger.hindsight import doubtful_ends, measure
 from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
 from guard.ledger.historytables import history
-from guard.ledger.intents import busy
 from guard.ledger.jobcodec import decode
 from guard.ledger.rows import key_columns, key_of, sighting_of
 from guard.ledger.tables import intents, sightings

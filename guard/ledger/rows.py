@@ -24,6 +24,15 @@ Row = Mapping[str, Any] | sa.RowMapping
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+# The columns of ``draft_columns``: those of an intent that never change.
+DRAFT = frozenset(
+    {
+        *("region", "project_id", "job_id", "target", "workspace", "run", "policy", "digest", "facts", "traces", "reason"),
+        *("deadline_ms", "due_ms", "attempt", "fingerprint", "cost_per_hour", "currency", "cards", "work"),
+    }
+)
+
+
 def key_columns(key: JobKey) -> dict[str, Any]:
     """
     Return the three columns that identify a job.
@@ -63,11 +72,11 @@ def draft_columns(draft: Draft) -> dict[str, Any]:
     }
 
 
-def intent_of(row: Row) -> Intent:
+def draft_of(row: Row) -> Draft:
     """
-    Return the intent of a row.
+    Return what never changes of the intent of a row.
     """
-    draft = Draft(
+    return Draft(
         key=key_of(row),
         target=row["target"],
         workspace=row["workspace"],
@@ -86,9 +95,15 @@ def intent_of(row: Row) -> Intent:
         cards=row["cards"],
         work=loaded(row["work"], Work),
     )
+
+
+def intent_of(row: Row, draft: Draft | None = None) -> Intent:
+    """
+    Return the intent of a row, of which only the columns that change are needed if its *draft* is known.
+    """
     return Intent(
         number=row["number"],
-        draft=draft,
+        draft=draft or draft_of(row),
         state=State(row["state"]),
         created_ms=row["created_ms"],
         sending_ms=row["sending_ms"],

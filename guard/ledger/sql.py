@@ -20,7 +20,7 @@ from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
-from guard.ledger import intents, observations, schema
+from guard.ledger import foregoing, intents, observations, schema
 from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
 from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
@@ -79,6 +79,7 @@ class SqlLedger:
         self.paused = Paused(lambda: self.read("tell whether it is paused", observations.pause_on_record))
         self._running: set[asyncio.Future[Any]] = set()
         self._closed = False
+        self._drafts: dict[int, Draft] = {}  # of the intents opened here, so that no step reads what never changes
 
     async def aclose(self) -> None:
         """
@@ -188,21 +189,28 @@ class SqlLedger:
         Record an intent if the job has no open one and the quota has room, in one transaction; else return None.
         """
         what = f"record an intent for job {draft.key.job_id[:100]!r}"
-        return await self.write(what, lambda at: intents.open_one(at, draft, at_ms=at_ms, quota=quota))
+        made = await self.write(what, lambda at: intents.open_one(at, draft, at_ms=at_ms, quota=quota))
+        if made is not None:
+            self._drafts[made.number] = draft
+        return made
 
     async def advance(self, number: int, state: State, *, at_ms: int, note: str = "") -> Intent:
         """
         Record a step of an open intent: ``sending``, ``denied`` or ``accepted``; the first moment of each is kept.
         """
         what = f"record {state.value!r} for intent {number}"
-        return await self.write(what, lambda at: intents.advance(at, number, state, at_ms=at_ms, note=note))
+        draft = self._drafts.get(number)
+        return await self.write(what, lambda at: intents.advance(at, number, state, at_ms=at_ms, note=note, draft=draft))
 
     async def close(self, number: int, closing: Closing, *, at_ms: int) -> Intent:
         """
         Record the outcome of an open intent; closing a closed one raises ``LedgerUnusable``.
         """
         what = f"record the outcome {closing.outcome.value!r} of intent {number}"
-        return await self.write(what, lambda at: intents.close(at, number, closing, at_ms=at_ms))
+        draft = self._drafts.get(number)
+        closed = await self.write(what, lambda at: intents.close(at, number, closing, at_ms=at_ms, draft=draft))
+        self._drafts.pop(number, None)
+        return closed
 
     async def open_intents(self) -> Sequence[Intent]:
         """
@@ -220,7 +228,7 @@ class SqlLedger:
         """
         Return what a plan for these jobs has to know, at one moment.
         """
-        return await self.read("tell what came before", lambda at: intents.before(at, keys, since_ms=since_ms))
+        return await self.read("tell what came before", lambda at: foregoing.before(at, keys, since_ms=since_ms))
 
     async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
         """
@@ -244,13 +252,13 @@ class SqlLedger:
         """
         Return the newest closed intent of each of these jobs that has one but no open one; *count* counts those of its run.
         """
-        return await self.read("give the attempts", lambda at: intents.attempts(at, keys))
+        return await self.read("give the attempts", lambda at: foregoing.attempts(at, keys))
 
     async def used(self, *, since_ms: int) -> int:
         """
         Return how many intents count against the limits since that moment: sent ones, and open ones not yet sent.
         """
-        return await self.read("count against the limits", lambda at: intents.used(at, since_ms=since_ms))
+        return await self.read("count against the limits", lambda at: foregoing.used(at, since_ms=since_ms))
 
     async def tallies(self) -> Sequence[Tally]:
         """

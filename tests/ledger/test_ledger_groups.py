@@ -235,7 +235,7 @@ def test_a_lock_fails_its_whole_group_at_once(file_url):
     other = sqlite3.connect(file_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
     begun = []
 
-    def lock_the_second(connection, cursor, statement, *rest):
+    def lock_the_second(statement):
         begun.extend([statement] if statement == "BEGIN IMMEDIATE" else [])
         if len(begun) == 2 and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
@@ -243,7 +243,7 @@ def test_a_lock_fails_its_whole_group_at_once(file_url):
     async def work():
         engine = make_engine(parse(file_url))
         sa.event.listen(engine, "connect", lambda connection, record: connection.execute("PRAGMA busy_timeout = 1"))
-        sa.event.listen(engine, "before_cursor_execute", lock_the_second)
+        sa.event.listen(engine, "connect", lambda connection, record: connection.set_trace_callback(lock_the_second))
         ledger = SqlLedger(engine, name="locked", longest_group_s=0)
         answers = await together(
             ledger, *(ledger.open_intent(draft_of(f"job-{index}"), at_ms=1, quota=None) for index in range(9))
