@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -19,6 +20,7 @@ from guard.ports import Clock
 Observer = Callable[[str, str, float], None]
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=10.0)
+_TIMEOUT = TIMEOUT.as_dict()
 CONNECTIONS = 20
 KEEPALIVE_S = 30.0
 WHOLE_S = 60.0
@@ -35,21 +37,34 @@ class Received:
     received_at: float
 
 
+class Client(httpx.AsyncClient):
+    """
+    httpx's client, with its way to the *network* at hand.
+
+    What a client adds to a call (cookies, redirects, the flows of authentication) is what no call of the guard may have, and
+    it takes longer than the call itself.
+    """
+
+    def __init__(self, network: httpx.AsyncBaseTransport, **options: Any) -> None:
+        super().__init__(transport=network, **options)
+        self.network = network
+
+
 def http_client(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     proxy: str | None = None,
     verify: ssl.SSLContext | bool = True,
     connections: int = CONNECTIONS,
-) -> httpx.AsyncClient:
+) -> Client:
     """
     Return the HTTP client that all calls share; close it at the end.
 
     The environment is not read: a company's *proxy* or own certificates (*verify*) are given. *transport* stands in for the
     network in demos and tests. More than *connections* at once are not opened.
     """
-    return httpx.AsyncClient(
-        transport=transport or _network(proxy, verify, connections),
+    return Client(
+        transport or _network(proxy, verify, connections),
         timeout=TIMEOUT,
         follow_redirects=False,
         trust_env=False,
@@ -74,23 +89,23 @@ class Exchange:
     Sends requests through *http* and tells *observer* of each: operation, HTTP status or "no_answer", seconds.
     """
 
-    def __init__(
-        self, http: httpx.AsyncClient, clock: Clock, observer: Observer = unobserved, *, whole_s: float = WHOLE_S
-    ) -> None:
+    def __init__(self, http: Client, clock: Clock, observer: Observer = unobserved, *, whole_s: float = WHOLE_S) -> None:
         self._http = http
         self._whole_s = whole_s
         self._observer = observer
         self.clock = clock
 
-    async def send(self, operation: str, request: httpx.Request, *, auth: httpx.Auth | None = None) -> Received:
+    async def send(self, operation: str, request: httpx.Request) -> Received:
         """
-        Send one request, once; raises ``NoAnswer`` without the words of the library, which may quote a header.
+        Send one request as it is, once; raises ``NoAnswer`` without the words of the library, which may quote a header.
         """
+        request.extensions.setdefault("timeout", _TIMEOUT)
         began, code = self.clock.monotonic(), "no_answer"
         try:
             # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
             async with asyncio.timeout(self._whole_s):
-                response = await self._http.send(request, auth=auth, follow_redirects=False)
+                response = await self._http.network.handle_async_request(request)
+                await response.aread()
             code = str(response.status_code)
         except (httpx.HTTPError, TimeoutError) as error:
             reason = f"no answer from {request.url.host} ({type(error).__name__})"

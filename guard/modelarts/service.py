@@ -17,7 +17,7 @@ import httpx
 from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts.answers import clean, error_of
-from guard.modelarts.credentials import Credential, Credentials, IamToken
+from guard.modelarts.credentials import AccessKey, Credential, Credentials, IamToken
 from guard.modelarts.exchange import Exchange
 from guard.modelarts.pace import Pace
 from guard.modelarts.servicetime import ServiceTime
@@ -102,6 +102,7 @@ class Service:
         self.time = ServiceTime(exchange.clock)
         # Lists go to the same address again and again, and a job is read, ended and read until it has ended.
         self._url = functools.lru_cache(maxsize=URLS)(httpx.URL)
+        self._signs: tuple[AccessKey, SigningAuth] | None = None
 
     @property
     def clock(self) -> Clock:
@@ -168,18 +169,16 @@ class Service:
             raise Retryable(told, retry_after=error.retry_after) from error
 
     async def _answered(self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
-        headers = {"content-type": CONTENT_TYPE}
-        auth = None
-        if isinstance(credential, IamToken):
-            headers["x-auth-token"] = credential.token
-        else:
-            auth = SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
         url = self._url(self._endpoint + ask.path)
         if ask.params:
             url = url.copy_merge_params(ask.params)
+        if isinstance(credential, IamToken):
+            headers = {"content-type": CONTENT_TYPE, "x-auth-token": credential.token}
+        else:
+            headers = self._signing(credential).headers(ask.method, url, ask.content)
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
         self.pace.used(turn)
-        received = await self._exchange.send(ask.operation, request, auth=auth)
+        received = await self._exchange.send(ask.operation, request)
         self.time.note(received)
         response = received.response
         if response.status_code in accept:
@@ -188,6 +187,11 @@ class Service:
         if response.status_code == 429:
             self.pace.throttled(turn, retry_after=error.retry_after)
         raise error
+
+    def _signing(self, credential: AccessKey) -> SigningAuth:
+        if self._signs is None or self._signs[0] is not credential:
+            self._signs = credential, SigningAuth(credential.keys, project_id=self.project_id, now=self.time.now)
+        return self._signs[1]
 
     @staticmethod
     def _parsed(ask: Ask, response: httpx.Response, parse: Callable[[bytes], T]) -> T:

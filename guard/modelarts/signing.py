@@ -19,6 +19,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 # Paths that are kept in their canonical form.
 PATHS = 1024
 CONTENT_TYPE = "application/json"
+NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +50,17 @@ def canonical_request(request: Signable) -> str:
     """
     Return the canonical form of a request, which differs from its URL: the path ends with "/", the query is sorted.
     """
-    lowered = _lowered(request)
+    return _canonical(request, _lowered(request))
+
+
+def _canonical(request: Signable, lowered: Mapping[str, str]) -> str:
     lines = [
         request.method.upper(),
         _canonical_path(request.path),
         _canonical_query(request.query) if request.query else "",
         "".join([f"{name}:{value}\n" for name, value in lowered.items()]),
         ";".join(lowered),
-        hashlib.sha256(request.body).hexdigest(),
+        hashlib.sha256(request.body).hexdigest() if request.body else NOTHING,
     ]
     return "\n".join(lines)
 
@@ -83,8 +87,12 @@ def signature(request: Signable, secret: str) -> str:
     """
     Return the signature (hex) of a request whose headers hold ``X-Sdk-Date``.
     """
-    digest = hashlib.sha256(canonical_request(request).encode()).hexdigest()
-    text = "\n".join([ALGORITHM, _lowered(request)["x-sdk-date"], digest])
+    return _proof(request, _lowered(request), secret)
+
+
+def _proof(request: Signable, lowered: Mapping[str, str], secret: str) -> str:
+    digest = hashlib.sha256(_canonical(request, lowered).encode()).hexdigest()
+    text = "\n".join([ALGORITHM, lowered["x-sdk-date"], digest])
     return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
@@ -105,23 +113,42 @@ class SigningAuth(httpx.Auth):
         self._keys = keys
         self._project_id = project_id
         self._now = now
+        # Many calls bear the same second.
+        self._dated = (-1, "")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """
         Put the date, the project, the security token and the signature on the request.
         """
+        content_type = request.headers.get("content-type", CONTENT_TYPE)
+        headers = self.headers(request.method, request.url, request.content, content_type=content_type)
+        request.headers.update({"host": request.headers["host"], **headers})
+        yield request
+
+    def headers(self, method: str, url: httpx.URL, body: bytes, *, content_type: str = CONTENT_TYPE) -> dict[str, str]:
+        """
+        Return the headers of a signed request beside its host, which httpx puts on it as it is signed here.
+        """
         headers = {
-            "host": request.headers["host"],
-            "content-type": request.headers.get("content-type", CONTENT_TYPE),
-            "x-sdk-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now())),
+            "content-type": content_type,
+            "host": url.netloc.decode("ascii"),
             "x-project-id": self._project_id,
+            "x-sdk-date": self._date(),
         }
         if self._keys.security_token is not None:
             headers["x-security-token"] = self._keys.security_token
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        signable = Signable(method=request.method, path=path, query=query, headers=headers, body=request.content)
-        proof = signature(signable, self._keys.secret)
-        names = signed_headers(signable)
-        headers["authorization"] = f"{ALGORITHM} Access={self._keys.access}, SignedHeaders={names}, Signature={proof}"
-        request.headers.update(headers)
-        yield request
+        path, _, query = url.raw_path.decode("ascii").partition("?")
+        signable = Signable(method=method, path=path, query=query, headers=headers, body=body)
+        lowered = _lowered(signable)
+        proof = _proof(signable, lowered, self._keys.secret)
+        del headers["host"]
+        headers["authorization"] = (
+            f"{ALGORITHM} Access={self._keys.access}, SignedHeaders={';'.join(lowered)}, Signature={proof}"
+        )
+        return headers
+
+    def _date(self) -> str:
+        second = int(self._now())
+        if second != self._dated[0]:
+            self._dated = (second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second)))
+        return self._dated[1]
