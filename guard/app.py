@@ -17,6 +17,7 @@ from guard import __version__
 from guard.core.estimate import Method
 from guard.core.fields import Terms
 from guard.core.policy import PolicySet
+from guard.daemon.access import AccessFiles
 from guard.daemon.clocks import RealClock
 from guard.daemon.cycle import Cycle
 from guard.daemon.deadlines import Deadlines
@@ -145,6 +146,13 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
             metrics=metrics,
             clock=clock,
         )
+
+
+def access_files(settings: Settings) -> AccessFiles:
+    """
+    Return where the settings say that the listener's certificate and tokens lie; raises ``BadInput`` for half a pair.
+    """
+    return AccessFiles(certificate=settings.listen_certificate, key=settings.listen_key, tokens=settings.listen_token_file)
 
 
 def method_of(settings: Settings) -> Method:

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 import structlog
 
 from guard import __version__
-from guard.app import Outside, Wired, connected, wired
+from guard.app import Outside, Wired, access_files, connected, wired
 from guard.core.ended import RunRecord
 from guard.core.facts import Job, JobKey
 from guard.core.plan import Finding
 from guard.core.price import PriceBook
 from guard.core.records import Intent, Pause
 from guard.core.verdict import Verdict
-from guard.daemon.access import Access, AccessFiles
+from guard.daemon.access import Access
 from guard.daemon.endings import Endings, Keep
 from guard.daemon.estimating import Estimating
 from guard.daemon.fleetmetrics import Told
@@ -25,11 +25,13 @@ from guard.daemon.metrics import Metrics
 from guard.daemon.schedule import Intervals
 from guard.daemon.server import bind, serving
 from guard.daemon.service import Service
+from guard.daemon.status import Telling
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
 from guard.ledger.engine import is_shared, parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
+from guard.ledger.standing import LedgerRecord
 from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown
 from guard.settings import Settings
@@ -48,10 +50,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
     Run the daemon until it is told to stop, or until *beside* (given the guard and the port of its endpoints) ends.
     """
     async with wired(settings, outside) as guard:
-        files = AccessFiles(
-            certificate=settings.listen_certificate, key=settings.listen_key, tokens=settings.listen_token_file
-        )
-        access = Access(files)
+        access = Access(access_files(settings))
         sock = bind(settings.listen)
         await guard.lease.acquire()
         keep = Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history)
@@ -64,7 +63,14 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
             endings=Endings(cycle=guard.cycle, clock=guard.clock, keep=keep),
         )
-        app = web_app(guard.metrics, alive=service.alive, ready=service.ready, notes=service.notes, access=access)
+        app = web_app(
+            guard.metrics,
+            alive=service.alive,
+            ready=service.ready,
+            notes=service.notes,
+            access=access,
+            status=Telling(service=service, record=LedgerRecord(guard.ledger)),
+        )
         async with serving(app, sock, access) as port:
             log.info("guard.started", **_announced(settings), port=port)
             if settings.armed and settings.limits == "none":

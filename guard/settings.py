@@ -110,13 +110,13 @@ class Settings(BaseSettings):
     ledger: str = "sqlite:///guard.db"
     """The URL of the ledger."""
     listen: str = "127.0.0.1:9108"
-    """Where /metrics, /livez and /readyz are served."""
+    """Where /metrics, /statusz, /openapi.json, /livez and /readyz are served."""
     listen_certificate: Path | None = None
     """The certificate of the listener (PEM, the chain behind it), taken anew when it changes. Without it: plain HTTP."""
     listen_key: Path | None = None
     """The key of that certificate (PEM, without a password)."""
     listen_token_file: Path | None = None
-    """A file of bearer tokens, one a line; /metrics, and the details of /readyz, are shown to their holders only."""
+    """A file of bearer tokens, one a line; all but yes or no of /livez and /readyz is shown to their holders only."""
     scan_interval: SpanMs = 12_000
     """How often every target is looked at for new jobs, with one or two calls. Deadlines do not depend on it."""
     walk_interval: SpanMs = 1_200_000

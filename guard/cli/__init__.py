@@ -20,6 +20,7 @@ from guard.cli.prices import prices
 from guard.cli.report import reported
 from guard.cli.savings import saving
 from guard.cli.spend import spending
+from guard.cli.status import telling
 
 app = typer.Typer(
     name="guard",
@@ -35,6 +36,7 @@ app.add_typer(spending)
 app.add_typer(saving)
 app.add_typer(reported)
 app.add_typer(prices)
+app.add_typer(telling)
 app.add_typer(ledger, name="ledger")
 
 

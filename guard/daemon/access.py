@@ -58,17 +58,24 @@ class Access:
         self.tls = _context(files)
         """What encrypts the listener, or None for plain HTTP. It stays the same object when its certificate is renewed."""
 
+    @property
+    def secured(self) -> bool:
+        """
+        Whether a token is asked for at all.
+        """
+        return self._files.tokens is not None
+
     def may_read(self, authorization: str) -> bool:
         """
         Tell whether a request with this ``Authorization`` header ("" if none) may see what is not public.
         """
-        return self._files.tokens is None or self._knows(authorization)
+        return not self.secured or self._knows(authorization)
 
     def may_change(self, authorization: str) -> bool:
         """
         Tell whether a request may change the state of the guard: never without a token, so never if there is none.
         """
-        return self._files.tokens is not None and self._knows(authorization)
+        return self.secured and self._knows(authorization)
 
     def refresh(self) -> None:
         """
@@ -111,8 +118,13 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _read_tokens(path: Path | None) -> tuple[bytes, ...]:
-    if path is None:
-        return ()
+    return () if path is None else tuple(map(_digest, tokens_of(path)))
+
+
+def tokens_of(path: Path) -> list[str]:
+    """
+    Return the tokens of a file, in their order; raises ``BadInput`` that holds none of them.
+    """
     try:
         lines = path.read_text(encoding="ascii").split("\n")
     except OSError as error:
@@ -127,7 +139,7 @@ def _read_tokens(path: Path | None) -> tuple[bytes, ...]:
             raise BadInput(
                 f"listen_token_file: {path}: expected tokens of at least {LEAST_TOKEN} characters without spaces, one a line"
             )
-    return tuple(map(_digest, tokens))
+    return tokens
 
 
 def _context(files: AccessFiles) -> ssl.SSLContext | None:

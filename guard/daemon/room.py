@@ -65,12 +65,17 @@ class Room:
         """
         if self.limits is None:
             return {}
-        used, shares = await self.used(ledger, now_ms), {}
-        for one in (replace(self.limits, max_terminations=None), replace(self.limits, max_percent_of_running=None)):
-            granted = self._allowance(one)
-            if granted.total is not None:
-                shares[granted.limit] = used / max(granted.total, 1)
-        return shares
+        used = await self.used(ledger, now_ms)
+        return {limit: used / max(allowed, 1) for limit, allowed in self.allowed().items()}
+
+    def allowed(self) -> dict[str, int]:
+        """
+        Return how many terminations each limit that is in force allows now.
+        """
+        if self.limits is None:
+            return {}
+        each = (replace(self.limits, max_terminations=None), replace(self.limits, max_percent_of_running=None))
+        return {one.limit: one.total for one in map(self._allowance, each) if one.total is not None}
 
     def _allowance(self, limits: Limits | None) -> Allowance:
         # Jobs that a stale inventory still shows as running must not raise the share of the others.

@@ -93,6 +93,8 @@ class Watch(Generic[Content]):
 class PolicyWatch:
     """
     The watch over the policy *folder* and, if there is one, the price book (*prices*).
+
+    *policies_at* and *prices_at* are when each was last put in force, in seconds since 1970; 0 if never.
     """
 
     folder: PolicyFolder
@@ -100,6 +102,8 @@ class PolicyWatch:
     clock: Clock
     prices: PriceFile | None = None
     steady: Callable[[], float] = time.monotonic
+    policies_at: float = 0.0
+    prices_at: float = 0.0
     _policies: Watch[PolicySet] = field(init=False)
     _book: Watch[PriceBook] | None = field(init=False, default=None)
     _shown_ms: int = 0
@@ -143,6 +147,7 @@ class PolicyWatch:
         Put a set of policies in force.
         """
         now, metrics = self.clock.now(), self.cycle.enforcer.metrics
+        self.policies_at = now
         self.cycle.view.take_policies(policies, now_ms=int(now * 1000))
         metrics.took_policies(policies, self.cycle.targets, at=now)
         if (book := self.cycle.view.terms.prices) is not None:
@@ -185,6 +190,7 @@ class PolicyWatch:
         return [*self._policies.notes(), *(self._book.notes() if self._book else [])]
 
     def _took(self, book: PriceBook) -> None:
-        self.cycle.enforcer.metrics.fleet.spend.took(at=self.clock.now())
+        self.prices_at = self.clock.now()
+        self.cycle.enforcer.metrics.fleet.spend.took(at=self.prices_at)
         digest = "" if self.prices is None else self.prices.taken[:12]
         log.info("prices.taken", digest=digest, currency=book.currency, entries=len(book.entries))

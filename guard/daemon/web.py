@@ -1,12 +1,14 @@
 """
-The endpoints: metrics for Prometheus, liveness and readiness for whoever restarts the process.
+The endpoints: metrics for Prometheus, liveness and readiness for whoever restarts the process, the status for people.
 
 No endpoint changes anything. One that did could be reached only with a token: whatever asks for more than to read is refused
 before it is looked at, and a listener without tokens refuses all of it.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -18,21 +20,37 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard.daemon.access import Access, AccessFiles
 from guard.daemon.metrics import Metrics
+from guard.daemon.openapi import document
+from guard.daemon.status import encoded
+from guard.daemon.statustext import as_text
+from guard.ports.status import Status
 
 Check = Callable[[], list[str]]
+Tell = Callable[[], Awaitable[Status]]
 
 # What a kubelet asks; it holds no token, so without one they tell yes or no and nothing else.
 PUBLIC = ("/livez", "/readyz")
 READING = ("GET", "HEAD")
+JSON = "application/json"
 
 
-def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list, access: Access | None = None) -> Starlette:
+def web_app(
+    metrics: Metrics,
+    *,
+    alive: Check,
+    ready: Check,
+    notes: Check = list,
+    access: Access | None = None,
+    status: Tell | None = None,
+) -> Starlette:
     """
     Return the application; *alive* and *ready* return the sentences that speak against it, none if all is well.
 
-    *notes* are told beside the readiness. *access* says who may ask; without it everybody may read, and nobody change.
+    *notes* are told beside the readiness, *status* is what ``/statusz`` tells; without it there is none. *access* says who
+    may ask; without it everybody may read, and nobody change.
     """
     access = access or Access(AccessFiles())
+    described = json.dumps(document(secured=access.secured)).encode()
     written: dict[str, bytes] = {}
 
     async def show_metrics(request: Request) -> Response:
@@ -49,9 +67,19 @@ def web_app(metrics: Metrics, *, alive: Check, ready: Check, notes: Check = list
     async def readyz(request: Request) -> Response:
         return _answer(request, access, ready(), notes())
 
+    async def openapi(request: Request) -> Response:
+        return Response(described, media_type=JSON)
+
+    routes: dict[str, Callable[..., Any]] = {
+        "/metrics": show_metrics,
+        "/livez": livez,
+        "/readyz": readyz,
+        "/openapi.json": openapi,
+    }
+    if status is not None:
+        routes["/statusz"] = _telling(status)
     return Starlette(
-        routes=[Route("/metrics", show_metrics), Route("/livez", livez), Route("/readyz", readyz)],
-        middleware=[Middleware(_Door, access=access)],
+        routes=[Route(path, answer) for path, answer in routes.items()], middleware=[Middleware(_Door, access=access)]
     )
 
 
@@ -89,6 +117,27 @@ def _answer(request: Request, access: Access, objections: list[str], notes: Sequ
     if objections:
         return PlainTextResponse("\n".join(said or ["not well"]) + "\n", status_code=503)
     return PlainTextResponse("\n".join(["ok", *said]) + "\n")
+
+
+def _telling(status: Tell) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def statusz(request: Request) -> Response:
+        form = _form(request)
+        if form is None:
+            return PlainTextResponse("format: expected json or text\n", status_code=400)
+        told = await status()
+        return Response(encoded(told), media_type=JSON) if form == "json" else PlainTextResponse(as_text(told))
+
+    return statusz
+
+
+def _form(request: Request) -> str | None:
+    """
+    Return in which form the status is asked for, json or text; None if it is asked for in another.
+    """
+    asked = request.query_params.getlist("format")
+    if not asked:
+        return "json" if JSON in request.headers.get("accept", "").lower() else "text"
+    return asked[0] if len(asked) == 1 and asked[0] in ("json", "text") else None
 
 
 def _has_body(request: Request) -> bool:

@@ -3,15 +3,12 @@ Who may ask the listener what: tokens, the certificate, their renewal, and that 
 """
 
 import asyncio
-import datetime
 import os
 import ssl
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from starlette.routing import Route
 
 from guard.daemon.access import Access, AccessFiles
@@ -19,34 +16,10 @@ from guard.daemon.metrics import Metrics
 from guard.daemon.server import MOST_CONNECTIONS, bind, serving
 from guard.daemon.web import web_app
 from guard.errors import BadInput
+from tests.certificates import pair
 
 OLD, NEW = "an-old-token-of-many-letters", "a-new-token-of-many-letters"
 CHANGING = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
-
-
-def pair(folder, name="localhost"):
-    """
-    Write a fresh certificate that signs itself, and its key; return where they lie.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(encoding))
-    plain = serialization.NoEncryption()
-    (folder / "tls.key").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "tls.crt", folder / "tls.key"
 
 
 def tokens_in(folder, text=OLD):
