@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from guard.core.facts import LIVE_PHASES
 from guard.errors import LedgerUnusable
-from guard.ledger import intents as intents_sql
-from guard.ledger import observations, schema
+from guard.ledger import foregoing, observations, schema
+from guard.ledger.intents import open_since
 from guard.ledger.sql import SqlLedger
 from guard.ledger.tables import intents, lease, sightings, walks
 from guard.ports.status import (
@@ -77,7 +77,7 @@ class LedgerRecord:
 
 
 def _standing(connection: sa.Connection, name: str, wanted: Wanted) -> LedgerStatus:
-    used = None if wanted.since_ms is None else intents_sql.used(connection, since_ms=wanted.since_ms)
+    used = None if wanted.since_ms is None else foregoing.used(connection, since_ms=wanted.since_ms)
     return LedgerStatus(
         name=name,
         usable=True,
@@ -111,7 +111,7 @@ def _holders(connection: sa.Connection) -> list[HolderStatus]:
 
 
 def _open(connection: sa.Connection) -> OpenIntents:
-    count, _ = intents_sql.open_since(connection)
+    count, _ = open_since(connection)
     columns = (intents.c[name] for name in ("number", "target", "job_id", "policy", "state", "created_ms"))
     oldest = sa.select(*columns).where(intents.c.outcome.is_(None)).order_by(intents.c.number).limit(MOST_INTENTS)
     told = []

@@ -69,7 +69,7 @@ def test_a_refused_statement_is_the_failure_of_the_ledger(url):
         step.rows(connection, {"intent": 7, "at_ms": 1, "state": "sending", "note": ""})
 
     async def work(ledger):
-        with pytest.raises(LedgerUnusable, match="cannot note a step: FOREIGN KEY constraint failed"):
+        with pytest.raises(LedgerUnusable, match=r"cannot note a step: .*(?i:foreign key constraint)"):
             await ledger.write("note a step", orphan)
         intent = await ledger.open_intent(DRAFT, at_ms=1, quota=None)
         assert [state for _, state, _ in await ledger.steps(intent.number)] == ["intended"]
