@@ -4,15 +4,17 @@ The commands that read the ledger.
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from guard import commands
-from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
+from guard.cli.frame import ConfigOption, Output, OutputOption, errors, print_json, screen, told
 from guard.core.spans import format_span
+from guard.moving import STREAM, export_ledger, import_ledger
 from guard.report import intent_row, iso, run_row
-from guard.screen import show_intents, table
+from guard.screen import plain, show_intents, table
 from guard.settings import load_settings
 
 ledger = typer.Typer(help="What was done, when, why, and what it saved.", no_args_is_help=True, rich_markup_mode=None)
@@ -97,3 +99,33 @@ def ledger_runs(
             one["cost"] = None if one["cost"] is None else f"{Decimal(one['cost']):,.2f}"
             one["running"] = None if one["running_ms"] is None else format_span(one["running_ms"])
         screen().print(table("", heads, ([one[head] for head in heads] for one in found)))
+
+
+@ledger.command("export")
+def ledger_export(
+    file: Annotated[Path, typer.Argument(help="A file that does not exist yet; - is the standard output.")],
+    config: ConfigOption = None,
+) -> None:
+    """
+    Write the whole ledger as lines of JSON, to move it to another database. Stop the guard first, if it is to move.
+    """
+    with told():
+        rows = asyncio.run(export_ledger(load_settings(config), file))
+        screen_of = errors if file == STREAM else screen
+        screen_of().print(plain(f"exported {sum(rows.values()):,} rows: {_told(rows)}"), soft_wrap=True)
+
+
+@ledger.command("import")
+def ledger_import(
+    file: Annotated[Path, typer.Argument(help="A file that guard ledger export wrote.")], config: ConfigOption = None
+) -> None:
+    """
+    Take a whole exported ledger into the empty one of the settings, all of it or nothing.
+    """
+    with told():
+        rows = asyncio.run(import_ledger(load_settings(config), file))
+        screen().print(plain(f"imported {sum(rows.values()):,} rows: {_told(rows)}"), soft_wrap=True)
+
+
+def _told(rows: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in rows.items())

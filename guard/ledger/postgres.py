@@ -8,7 +8,7 @@ driver is loaded by the first engine, not by this module.
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,19 @@ def unhurried(connection: sa.Connection) -> None:
     """
     if connection.dialect.name == NAME:
         connection.execute(_NO_HURRY)
+
+
+def follow_numbers(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """
+    Let new rows be numbered after those that are there, which brought their numbers along; SQLite does so by itself.
+    """
+    if connection.dialect.name == NAME:
+        for table in tables:
+            column = table.autoincrement_column
+            if column is not None:
+                last = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
+                owned = sa.func.pg_get_serial_sequence(table.name, column.name)
+                connection.execute(sa.select(sa.func.setval(owned, last, sa.false())))
 
 
 def acquaint(connection: sa.Connection, table: sa.Table, rows: int) -> None:
