@@ -53,7 +53,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
         access = Access(access_files(settings))
         sock = bind(settings.listen)
         await guard.lease.acquire()
-        keep = Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history)
+        keep = Keep(ended_ms=settings.keep_ended, history_ms=settings.keep_history, findings_ms=settings.keep_findings)
         service = Service(
             cycle=guard.cycle,
             folder=guard.folder,

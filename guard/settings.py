@@ -125,6 +125,8 @@ class Settings(BaseSettings):
     """How long jobs that ended are remembered, so that a restarted one is known as such."""
     keep_history: SpanMs = 400 * 86_400_000
     """How long runs that ended stay in the history, from which spend and savings are worked out."""
+    keep_findings: SpanMs = 400 * 86_400_000
+    """How long matches that led to no call are kept; what they add up to stays. Intents are kept for ever."""
     limits: LimitSettings | Literal["none"] = LimitSettings()
     """How many terminations a sliding window allows; ``none`` removes the limits, which every start says."""
     clock: ClockRule = ClockRule.SMALLER
@@ -163,7 +165,7 @@ class Settings(BaseSettings):
             raise ValueError("expected at least 1s and at most 366d")
         return value
 
-    @field_validator("keep_history")
+    @field_validator("keep_history", "keep_findings")
     @classmethod
     def _useful(cls, value: int) -> int:
         if not 86_400_000 <= value <= 36_600 * 86_400_000:

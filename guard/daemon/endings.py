@@ -39,11 +39,13 @@ Attempt = Callable[[str, Awaitable[object]], Awaitable[None]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
     """
-    How long the memory of ended jobs is kept, by which a restarted one is known, and how long the history of runs.
+    How long the memory of ended jobs is kept, by which a restarted one is known, how long the history of runs, and how
+    long findings.
     """
 
     ended_ms: int = 30 * DAY_MS
     history_ms: int = 400 * DAY_MS
+    findings_ms: int = 400 * DAY_MS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,15 +124,16 @@ class Endings:
 
     async def forget(self, target: Target) -> None:
         """
-        Drop what is kept no longer; of the history in small portions, between which others write.
+        Drop what is kept no longer; of history and findings in small portions, between which others write.
         """
         cycle, now_ms = self.cycle, target.source.now_ms()
         await cycle.enforcer.ledger.forget(target.name, before_ms=now_ms - self.keep.ended_ms)
         cycle.view.forget(target.name, before_ms=now_ms - self.keep.ended_ms)
-        for _ in range(MOST_OLD):
-            before_ms = now_ms - self.keep.history_ms
-            if await cycle.enforcer.ledger.history.forget(before_ms=before_ms, limit=OLD_AT_ONCE) < OLD_AT_ONCE:
-                return
+        history, keep = cycle.enforcer.ledger.history, self.keep
+        for drop, kept_ms in ((history.forget, keep.history_ms), (history.forget_findings, keep.findings_ms)):
+            for _ in range(MOST_OLD):
+                if await drop(before_ms=now_ms - kept_ms, limit=OLD_AT_ONCE) < OLD_AT_ONCE:
+                    break
 
     def _wait_for(self, target: Target, key: JobKey) -> None:
         if key not in self.cycle.view.watched:

@@ -19,6 +19,7 @@ from guard.core.likeness import End
 from guard.core.periods import Stretch, scaled, unscaled
 from guard.core.protocol import Outcome
 from guard.ledger import words
+from guard.ledger.retention import dropped_potentials
 from guard.ledger.rows import Row, key_of
 from guard.ledger.tables import findings, intents
 from guard.ports.savings import Potential
@@ -79,9 +80,10 @@ def measure(connection: sa.Connection, ends: Sequence[Ended], policies: Mapping[
 
 def potentials(connection: sa.Connection) -> list[Potential]:
     """
-    Return what policies that only observe would have saved so far, by target, policy and currency.
+    Return what policies that only observe would have saved so far, by target, policy and currency; of findings that were
+    dropped for their age too.
     """
-    sums: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    sums: defaultdict[tuple[str, str, str], int] = defaultdict(int, dropped_potentials(connection))
     columns = [findings.c[name] for name in ("target", "policy", "currency", "potential")]
     for row in connection.execute(sa.select(*columns).where(findings.c.potential.is_not(None))):
         sums[row.target, row.policy, row.currency] += scaled(row.potential)

@@ -23,6 +23,7 @@ from guard.ledger.hindsight import doubtful_ends, measure
 from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
 from guard.ledger.historytables import history
 from guard.ledger.jobcodec import decode
+from guard.ledger.retention import forget_findings
 from guard.ledger.rows import key_columns, key_of, sighting_of
 from guard.ledger.tables import intents, sightings
 from guard.ports import NO_FACTS
@@ -102,6 +103,12 @@ class SqlHistory:
         Drop at most *limit* rows of runs that ended before that moment; return how many.
         """
         return await self._ledger.write("forget old runs", lambda at: forget(at, before_ms=before_ms, limit=limit))
+
+    async def forget_findings(self, *, before_ms: int, limit: int) -> int:
+        """
+        Drop at most *limit* findings of jobs that are not remembered, recorded before that moment; return how many.
+        """
+        return await self._ledger.write("forget findings", lambda at: forget_findings(at, before_ms=before_ms, limit=limit))
 
     async def newest(self, *, limit: int = 100) -> Sequence[RunRecord]:
         """

@@ -116,9 +116,7 @@ class _Lines:
         self.number += 1
         line = self._file.readline(LONGEST_LINE)
         if not line.endswith(b"\n"):
-            raise self.wrong(
-                "the file ends here, so it is no whole export" if len(line) < LONGEST_LINE else "no such line"
-            )
+            raise self.wrong("the file ends here, so it is no whole export" if len(line) < LONGEST_LINE else "no such line")
         before = self._digest.copy()
         self._digest.update(line)
         try:

@@ -4,7 +4,7 @@ The SQL of what was seen rather than done: the memory of jobs and their facts, w
 Every function works in the transaction of its caller.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
@@ -17,6 +17,7 @@ from guard.core.sighting import Sighting
 from guard.ledger.engine import insert
 from guard.ledger.jobcodec import decode, encode
 from guard.ledger.postgres import acquaint
+from guard.ledger.retention import dropped_counts
 from guard.ledger.rows import (
     Row,
     finding_columns,
@@ -153,11 +154,12 @@ def newest_findings(connection: sa.Connection, *, limit: int) -> list[tuple[int,
 
 def finding_counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """
-    Count the findings by (policy, reason).
+    Count the findings by (policy, reason), those that were dropped for their age included.
     """
     group = (findings.c.policy, findings.c.reason)
     counted = connection.execute(sa.select(*group, sa.func.count()).group_by(*group))
-    return {(policy, reason): count for policy, reason, count in counted}
+    there = Counter({(policy, reason): count for policy, reason, count in counted})
+    return dict(there + Counter(dropped_counts(connection)))
 
 
 def pause_on_record(connection: sa.Connection) -> Pause | None:

@@ -158,6 +158,18 @@ findings = sa.Table(
     sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
 )
 
+# What findings add up to that were dropped for their age.
+dropped = sa.Table(
+    "dropped",
+    metadata,
+    sa.Column("target", AnyText, primary_key=True),
+    sa.Column("policy", AnyText, primary_key=True),
+    sa.Column("reason", AnyText, primary_key=True),
+    sa.Column("currency", AnyText, primary_key=True),
+    sa.Column("findings", sa.BigInteger, nullable=False),
+    sa.Column("potential", Money, nullable=False),
+)
+
 clawbacks = sa.Table(
     "clawbacks",
     metadata,

@@ -56,6 +56,14 @@ class History(Protocol):
         """
         ...
 
+    async def forget_findings(self, *, before_ms: int, limit: int) -> int:
+        """
+        Drop at most *limit* findings of jobs that are not remembered, recorded before that moment; return how many.
+
+        What they add up to stays in the counts and sums.
+        """
+        ...
+
     async def newest(self, *, limit: int = 100) -> Sequence[RunRecord]:
         """
         Return the runs that ended last, the newest first.

@@ -12,6 +12,7 @@ from test_service import on_daemon
 from guard.core.ended import Told
 from guard.core.facts import Job, JobKey, Resource
 from guard.core.fields import Terms
+from guard.core.plan import Finding
 from guard.core.price import plain_book
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS
@@ -371,13 +372,19 @@ def test_old_runs_and_memories_go():
 
     async def act(stand):
         await pass_by(stand, 20)
-        endings = Endings(cycle=stand.cycle, clock=stand.clock, keep=Keep(ended_ms=DAY_MS, history_ms=2 * DAY_MS))
+        keep = Keep(ended_ms=DAY_MS, history_ms=2 * DAY_MS, findings_ms=3 * DAY_MS)
+        endings = Endings(cycle=stand.cycle, clock=stand.clock, keep=keep)
+        found = Finding(key=KEY, target="lab", run=1, policy="p", reason="paused", text="", deadline_ms=None)
+        await stand.raw.record([found], at_ms=stand.target.source.now_ms())
         stand.clock.seconds += 86_401
         await endings.forget(stand.target)
         assert (len(await past(stand)), await stand.raw.sightings([KEY])) == (1, {})
         stand.clock.seconds += 86_400
         await endings.forget(stand.target)
-        assert await past(stand) == []
+        assert (await past(stand), len(await stand.raw.findings())) == ([], 1)
+        stand.clock.seconds += 86_400
+        await endings.forget(stand.target)
+        assert (await stand.raw.findings(), await stand.raw.finding_counts()) == ([], {("p", "paused"): 1})
 
     priced(act, ends_in(12), text=NONE)
 

@@ -203,7 +203,7 @@ class Site:
         """
 
         async def read() -> list[Intent]:
-            ledger = await open_ledger(f"sqlite:///{self.ledger}", read_only=True)
+            ledger = await open_ledger(self.values["ledger"], read_only=True)
             try:
                 return sorted(await ledger.intents(limit=1000), key=lambda one: one.number)
             finally:
