@@ -2,55 +2,45 @@
 What a report rests on, out of the ledger alone: spend, terminations with their savings, and who is behind them.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
-from fractions import Fraction
 
 import sqlalchemy as sa
 
 from guard.commands import recorded
 from guard.core.clock import running_time
 from guard.core.ended import cost_of as run_cost
-from guard.core.estimate import Estimate
 from guard.core.facts import JobKey, Missing
 from guard.core.fields import Terms
-from guard.core.harm import Hindsight, Match, hindsight, spared
+from guard.core.harm import Hindsight, Match, Spared, hindsight, spared
 from guard.core.likeness import End
 from guard.core.periods import Period, Stretch, scaled
 from guard.core.protocol import Outcome
-from guard.core.records import Intent
-from guard.core.savings import exact
-from guard.core.totals import Total, totals
+from guard.gathered import Gathered
 from guard.ledger import intents as kept
 from guard.ledger.clawbacks import taken_of_each
-from guard.ledger.hindsight import from_ms_of, observed, spared_of
-from guard.ledger.rows import Row, key_of
+from guard.ledger.hindsight import from_ms_of, match_of, observed, spared_of
+from guard.ledger.rows import key_of
 from guard.ledger.spending import running
+from guard.ledger.sql import SqlLedger
 from guard.saved import SavedRow
 from guard.settings import Settings
 from guard.spending import Question, Spent, spent
-
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """
-    A period in figures, as *asked*: what was *spent* by each label and by billing code, and the intents that were closed in
-    it, of which the *confirmed* ones stand with their estimates. *hindsight* is about policies that only observe,
-    and *taken_back* what re-submissions took of the savings, by the number of the intent.
+    A period in figures, as *asked*: what was *spent* by each label and by billing code, the *outcomes* of the intents that
+    were closed in it, and what the confirmed ones *saved*. *hindsight* is about policies that only observe.
     """
 
     asked: Question
     spent: Sequence[Spent]
     by_code: Sequence[Spent]
-    closed: Sequence[Intent]
-    confirmed: Sequence[SavedRow]
-    hindsight: Sequence[Hindsight] = ()
-    taken_back: Mapping[int, Decimal] = field(default_factory=dict)
+    outcomes: Mapping[Outcome, int]
+    saved: Gathered
+    hindsight: Sequence[Hindsight] = field(default=())
 
     @property
     def by(self) -> str:
@@ -59,114 +49,72 @@ class Account:
         """
         return self.asked.by[0]
 
-    def label(self, intent: Intent) -> str:
-        """
-        Return to which group an intent belongs.
-        """
-        like = intent.draft.work.like if intent.draft.work is not None else None
-        if self.by == "day":
-            return datetime.fromtimestamp((intent.closed_ms or 0) / 1000, self.asked.zone).date().isoformat()
-        if self.by == "user":
-            return (like and like.user) or UNKNOWN
-        if self.by == "billing_code":
-            return (like and like.billing_codes) or UNKNOWN
-        return intent.draft.policy if self.by == "policy" else intent.draft.target
 
-    def grouped(self) -> dict[str, list[SavedRow]]:
-        """
-        Return the confirmed terminations by label: by day in order, else the most first.
-        """
-        found: defaultdict[str, list[SavedRow]] = defaultdict(list)
-        for row in self.confirmed:
-            found[self.label(row.intent)].append(row)
-        return dict(sorted(found.items(), key=lambda one: (0 if self.by == "day" else -len(one[1]), one[0])))
-
-    def outcomes(self) -> Mapping[Outcome, int]:
-        """
-        Count the closed intents by outcome.
-        """
-        return Counter(one.outcome for one in self.closed if one.outcome is not None)
-
-
-def estimates_of(rows: Iterable[SavedRow]) -> list[Estimate]:
+async def saved_rows(ledger: SqlLedger, period: Period | None = None) -> AsyncIterator[Sequence[SavedRow]]:
     """
-    Return the estimates of those that have one.
+    Yield what each confirmed termination (of a period) saved, oldest first, page by page.
     """
-    return [one.estimate for one in rows if one.estimate is not None]
+    async for page in ledger.savings.estimates(period=period):
+        yield [SavedRow(intent=one, estimate=estimate, basis=basis) for one, estimate, basis in page]
 
 
-def totals_of(rows: Iterable[SavedRow]) -> dict[str, Total]:
+async def gathered(ledger: SqlLedger, asked: Question) -> Gathered:
     """
-    Return the savings of some terminations by currency.
+    Return what the confirmed terminations of a period come to; no more than a page of them is held at once.
     """
-    return totals(estimates_of(rows))
-
-
-def cost_of(rows: Iterable[SavedRow]) -> tuple[Decimal, int]:
-    """
-    Return what jobs had cost when they were ended, and of how many that is not known.
-    """
-    costs = [one.intent.cost for one in rows]
-    return exact(sum((Fraction(one) for one in costs if one is not None), Fraction(0))), costs.count(None)
-
-
-async def saved_rows(settings: Settings, period: Period | None = None) -> list[SavedRow]:
-    """
-    Return what each confirmed termination (of a period) saved, oldest first.
-    """
-    async with recorded(settings) as ledger:
-        return [
-            SavedRow(intent=one, estimate=estimate, basis=basis)
-            async for page in ledger.savings.estimates()
-            for one, estimate, basis in page
-            if period is None or period.from_ms <= (one.closed_ms or 0) < period.to_ms
-        ]
+    found = Gathered(by=asked.by[0], zone=asked.zone)
+    async for page in saved_rows(ledger, asked.period):
+        numbers = page[0].intent.number, page[-1].intent.number
+        taken = await ledger.read("sum up what was taken back", lambda at, numbers=numbers: taken_of_each(at, *numbers))  # type: ignore[misc]
+        for row in page:
+            found.add(row, taken.get(row.intent.number))
+    return found
 
 
 def looked_back(
     connection: sa.Connection,
     terms: Terms,
-    window: tuple[int, int],
     *,
+    now_ms: int,
     policy: str | None = None,
     period: Period | None = None,
 ) -> list[Hindsight]:
     """
-    Return what policies that only observe would have done (to runs that matched in a period), the horizon and the moment of
-    now being the *window*. Runs that go on count as far as they were seen.
+    Return what policies that only observe would have done (to runs that matched in a period). Runs that go on count as far
+    as they were seen.
     """
-    horizon_ms, now_ms = window
-    found, open_ones = [], dict[tuple[JobKey, int], list[Row]]()
+    return hindsight(_spared(connection, terms, policy, period), now_ms=now_ms)
+
+
+def _spared(connection: sa.Connection, terms: Terms, policy: str | None, period: Period | None) -> Iterator[Spared]:
+    """
+    Yield the runs one by one; only the matches of those that go on are held, for their facts are read after them.
+    """
+    going = dict[tuple[JobKey, int], list[Match]]()
+    currency = "" if terms.prices is None else terms.prices.currency
     for row in observed(connection, policy=policy):
         if period is not None and not period.from_ms <= from_ms_of(row) < period.to_ms:
             continue
         if row["ended_ms"] is not None:
-            found.append(spared_of(row, horizon_ms=horizon_ms))
+            yield spared_of(row)
         else:
-            open_ones.setdefault((key_of(row), row["run"]), []).append(row)
-    for job, seen in running(connection) if open_ones else ():
-        for row in open_ones.get((seen.key, seen.run), ()):
+            going.setdefault((key_of(row), row["run"]), []).append(match_of(row, currency))
+    for job, seen in running(connection) if going else ():
+        for match in going.get((seen.key, seen.run), ()):
             at_ms = seen.last_seen_ms
             ran = running_time(job, seen, terms.clock, now_ms=at_ms).fact
             running_ms = None if isinstance(ran, Missing) else int(ran.value)
             cost = run_cost(job, terms, running_ms=running_ms, at_ms=at_ms)
-            match = Match(
-                policy=row["policy"],
-                currency="" if terms.prices is None else terms.prices.currency,
-                from_ms=from_ms_of(row),
-            )
             stretch = Stretch(at_ms, running_ms or 0, None if cost is None else scaled(cost))
-            found.append(spared(match, stretch, End.UNSEEN, seen.phase, horizon_ms=horizon_ms))
-    return hindsight(found, horizon_ms=horizon_ms, now_ms=now_ms)
+            yield spared(match, stretch, End.UNSEEN, seen.phase, over=False)
 
 
 async def policy_hindsight(settings: Settings, terms: Terms, policy: str, *, now_ms: int) -> list[Hindsight]:
     """
     Return what one policy would have done while it only observed, in each currency.
     """
-    window = settings.savings_horizon, now_ms
     async with recorded(settings) as ledger:
-        return await ledger.read("look back", lambda at: looked_back(at, terms, window, policy=policy))
+        return await ledger.read("look back", lambda at: looked_back(at, terms, now_ms=now_ms, policy=policy))
 
 
 async def account(settings: Settings, asked: Question, progress: Callable[[int, int], None]) -> Account:
@@ -178,16 +126,9 @@ async def account(settings: Settings, asked: Question, progress: Callable[[int, 
         groups = await ledger.read("sum up what was spent", lambda at: spent(at, asked, progress))
         by_code = replace(asked, by=("billing_code",))
         codes = await ledger.read("sum up what was spent", lambda at: spent(at, by_code, progress))
-        closed = await ledger.read("give what was closed", lambda at: kept.closed_in(at, asked.period))
-        window = settings.savings_horizon, asked.now_ms
-        seen = await ledger.read("look back", lambda at: looked_back(at, asked.terms, window, period=asked.period))
-        taken = await ledger.read("sum up what was taken back", taken_of_each)
-    return Account(
-        asked=asked,
-        spent=groups,
-        by_code=codes,
-        closed=closed,
-        confirmed=await saved_rows(settings, asked.period),
-        hindsight=seen,
-        taken_back=taken,
-    )
+        outcomes = await ledger.read("count what was closed", lambda at: kept.outcomes_in(at, asked.period))
+        seen = await ledger.read(
+            "look back", lambda at: looked_back(at, asked.terms, now_ms=asked.now_ms, period=asked.period)
+        )
+        saved = await gathered(ledger, asked)
+    return Account(asked=asked, spent=groups, by_code=codes, outcomes=outcomes, saved=saved, hindsight=seen)

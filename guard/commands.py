@@ -129,11 +129,7 @@ async def scan(
                 raise cycle.broken
         finally:
             beating.cancel()
-        # What was done stands, whatever becomes of its estimate, which the next turn makes up for.
-        try:
-            await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).turn()
-        except Exception as error:
-            log.error("turn.failed", what="savings", error=str(error), kind=type(error).__name__)
+        await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).once()
         intents = [*cycle.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())
         report.rows = rows(decisions, intents, cycle.held)

@@ -3,18 +3,22 @@ What confirmed terminations saved, by the ledger: rows for people and machines, 
 what is kept beside it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+
+import msgspec
 
 from guard.core.estimate import Estimate, recompute
 from guard.core.records import Intent
 from guard.core.spans import format_span
 from guard.core.work import Basis
+from guard.ports import Kept
 from guard.report import iso
 
 FIGURES = ("expected", "lower", "assumed", "upper")
+KINDS = ("savings", "potential", "forecasts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +103,99 @@ def saved_data(row: SavedRow) -> dict[str, Any]:
     }
 
 
+@dataclass(slots=True)
+class Check:
+    """
+    What the recomputation of a ledger found, row by row: so many *terminations* and observed *matches*; of each kind of
+    stored *figures* how many were worked out again, and how many of them came out equal; and *wrong*, a line for whatever
+    did not.
+    """
+
+    terminations: int = 0
+    estimates: int = 0
+    matches: int = 0
+    forecasts: int = 0
+    figures: dict[str, tuple[int, int]] = field(default_factory=lambda: dict.fromkeys(KINDS, (0, 0)))
+    wrong: list[str] = field(default_factory=list)
+
+    def termination(self, row: SavedRow) -> None:
+        """
+        Take in a confirmed termination.
+        """
+        self.terminations += 1
+        self.estimates += row.estimate is not None
+        self.wrong += [f"intent {row.intent.number}: {text}" for text in differences(row)]
+        stored = {name: getattr(row.intent, f"savings_{name}") for name in FIGURES}
+        if row.estimate is not None:
+            self._count("savings", stored, _again(row.estimate))
+
+    def match(self, one: Kept) -> None:
+        """
+        Take in an observed match.
+        """
+        self.matches += 1
+        self.forecasts += one.estimate is not None
+        self.wrong += [f"match {one.number} ({one.policy}): {text}" for text in match_differences(one)]
+        if one.estimate is not None:
+            self._count("forecasts", {"expected": one.expected}, _again(one.estimate))
+        self._count("potential", {"potential": one.potential}, {"potential": one.measured})
+
+    def _count(self, kind: str, stored: Mapping[str, object], again: Mapping[str, object]) -> None:
+        # An absent figure that follows from the ledger is none that anybody could read.
+        found = [(amount, again.get(name)) for name, amount in stored.items() if (amount, again.get(name)) != (None, None)]
+        total, equal = self.figures[kind]
+        self.figures[kind] = total + len(found), equal + sum(amount == other for amount, other in found)
+
+    @property
+    def recomputed(self) -> int:
+        """
+        How many figures were worked out again.
+        """
+        return sum(total for total, _ in self.figures.values())
+
+    @property
+    def equal(self) -> int:
+        """
+        How many of them are equal to the stored ones.
+        """
+        return sum(equal for _, equal in self.figures.values())
+
+
+def match_differences(one: Kept) -> list[str]:
+    """
+    Return which stored figures of an observed match do not follow from the ledger, in words; [] if all of them do.
+    """
+    found = []
+    if one.potential != one.measured:
+        found.append(f"potential is {one.potential}, and the end of its run gives {one.measured}")
+    if one.estimate is None:
+        return [*found, f"expected is {one.expected} without a forecast"] if one.expected is not None else found
+    if one.basis is None or msgspec.structs.replace(one.estimate.inputs, evidence=()) != one.basis:
+        found.append("its forecast is about another run than was recorded with the match")
+    try:
+        figures = recompute(one.estimate.inputs)
+    except (ValueError, ArithmeticError) as error:
+        return [*found, f"its inputs give no figures at all: {error}"]
+    if figures != one.estimate.figures:
+        found.append("its record of the figures is another one than its inputs give")
+    if figures.expected != one.expected:
+        found.append(f"expected is {one.expected}, and its inputs give {figures.expected}")
+    return found
+
+
+def _again(estimate: Estimate) -> dict[str, object]:
+    try:
+        figures = recompute(estimate.inputs)
+    except (ValueError, ArithmeticError):
+        return {}
+    return {name: getattr(figures, name) for name in FIGURES}
+
+
 def wrong(rows: Sequence[SavedRow]) -> list[str]:
     """
     Return a line for each figure that does not follow from the ledger.
     """
-    return [f"intent {row.intent.number}: {text}" for row in rows for text in differences(row)]
+    check = Check()
+    for row in rows:
+        check.termination(row)
+    return check.wrong

@@ -130,28 +130,40 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 def estimate(stopped: Stopped, ladder: Ladder, method: Method) -> Estimate:
     """
     Return the savings of a termination by the first group of like runs that says enough (design section 6).
-
-    It takes time in proportion to the runs of the groups that are asked.
     """
-    auto_stop_ms = None if isinstance(stopped.auto_stop_ms, Missing) else stopped.auto_stop_ms
-    evidence: list[Evidence] = []
-    if stopped.elapsed_ms is not None:
-        window_ms = left_ms(stopped.elapsed_ms, auto_stop_ms=auto_stop_ms, horizon_ms=method.horizon_ms)
-        for rung, group in ladder.rungs(stopped.like):
-            evidence.append(_asked(rung, group, stopped.elapsed_ms, window_ms, method.min_ends))
-            if evidence[-1].counts(method.min_ends):
-                break
-    inputs = Inputs(
+    return estimated(basis_of(stopped, method), ladder)
+
+
+def basis_of(stopped: Stopped, method: Method) -> Inputs:
+    """
+    Return the inputs of an estimate without any evidence yet: the run and the method.
+    """
+    return Inputs(
         like=stopped.like,
         elapsed_ms=stopped.elapsed_ms,
-        auto_stop_ms=auto_stop_ms,
+        auto_stop_ms=None if isinstance(stopped.auto_stop_ms, Missing) else stopped.auto_stop_ms,
         per_hour=str(stopped.per_hour),
         currency=stopped.currency,
         horizon_ms=method.horizon_ms,
         min_ends=method.min_ends,
         assumed_ms=method.assumed_ms,
-        evidence=tuple(evidence),
     )
+
+
+def estimated(basis: Inputs, ladder: Ladder) -> Estimate:
+    """
+    Return the estimate that follows from a run and the groups of like runs.
+
+    It takes time in proportion to the runs of the groups that are asked.
+    """
+    evidence: list[Evidence] = []
+    if basis.elapsed_ms is not None:
+        window_ms = left_ms(basis.elapsed_ms, auto_stop_ms=basis.auto_stop_ms, horizon_ms=basis.horizon_ms)
+        for rung, group in ladder.rungs(basis.like):
+            evidence.append(_asked(rung, group, basis.elapsed_ms, window_ms, basis.min_ends))
+            if evidence[-1].counts(basis.min_ends):
+                break
+    inputs = msgspec.structs.replace(basis, evidence=tuple(evidence))
     return Estimate(inputs=inputs, figures=recompute(inputs))
 
 

@@ -135,21 +135,47 @@ def group(runs: Sequence[PastRun]) -> Group:
     )
 
 
+def known_at(run: PastRun, at_ms: int) -> PastRun | None:
+    """
+    Return what had happened of a run before that moment, None if nothing that was seen: how it went on is not looked at.
+
+    One that ended then or later was still running, whatever ended it afterwards.
+    """
+    ahead_ms = run.exit_at_ms - at_ms
+    if ahead_ms < 0:
+        return run
+    exit_ms = run.exit_ms - ahead_ms
+    if exit_ms <= run.entry_ms:
+        return None
+    return msgspec.structs.replace(run, exit_ms=exit_ms, exit_at_ms=at_ms, end=End.UNSEEN)
+
+
 class Ladder:
     """
     Past runs by the groups of each rung; a group is made when it is first asked for.
     """
 
-    __slots__ = ("_groups", "_runs")
+    __slots__ = ("_before", "_groups", "_known_ms", "_runs")
 
     def __init__(self, runs: Iterable[PastRun]) -> None:
         self._runs: dict[tuple[Rung, tuple[object, ...]], list[PastRun]] = defaultdict(list)
         self._groups: dict[tuple[Rung, tuple[object, ...]], Group] = {}
+        self._known_ms: int | None = None
+        self._before: Ladder | None = None
         for run in runs:
             for rung in Rung:
                 key = rung.key(run.like)
                 if key is not None:
                     self._runs[rung, key].append(run)
+
+    def before(self, at_ms: int) -> "Ladder":
+        """
+        Return the ladder of what had happened before that moment (``known_at``); asked again for the same one, the same.
+        """
+        if self._before is None or self._before._known_ms != at_ms:
+            self._before = Ladder(())
+            self._before._runs, self._before._known_ms = self._runs, at_ms
+        return self._before
 
     def rungs(self, like: Likeness) -> Iterable[tuple[Rung, Group]]:
         """
@@ -159,5 +185,10 @@ class Ladder:
             key = rung.key(like)
             if key is not None and (rung, key) in self._runs:
                 if (rung, key) not in self._groups:
-                    self._groups[rung, key] = group(self._runs[rung, key])
+                    self._groups[rung, key] = group(self._known(self._runs[rung, key]))
                 yield rung, self._groups[rung, key]
+
+    def _known(self, runs: list[PastRun]) -> list[PastRun]:
+        if self._known_ms is None:
+            return runs
+        return [known for one in runs if (known := known_at(one, self._known_ms)) is not None]

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from guard.core.decide import Decision, Judgement
+from guard.core.estimate import Inputs
 from guard.core.facts import TERMINABLE_PHASES, Job, JobKey, Missing
 from guard.core.limits import Allowance
 from guard.core.policy import Act, Mode
 from guard.core.spans import HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
 
+OBSERVED, SPARED = "observe", "observe_spared"
+"""Why a policy that only observes terminated nothing: it observes; or it would not have either if it were enforced."""
 FIRST_RETRY_MS = 15 * MINUTE_MS
 LAST_RETRY_MS = 6 * HOUR_MS
 
@@ -31,6 +34,8 @@ class Hold:
 class Finding:
     """
     A match that led to no termination: an observed or held one, or a notice; recorded once per (job, run, policy, reason).
+
+    *basis* is what an estimate of its savings asks of the run, of a match that was only observed and has a price.
     """
 
     key: JobKey
@@ -40,6 +45,7 @@ class Finding:
     reason: str
     text: str
     deadline_ms: int | None
+    basis: Inputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +147,7 @@ def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> P
         for judgement in decision.matches:
             policy = judgement.policy
             if policy.mode is Mode.OBSERVE:
-                held.append(finding(decision, judgement, "observe", judgement.reason))
+                held.append(_observed(decision, judgement))
             elif policy.action is Act.NOTIFY:
                 notices.append(finding(decision, judgement, "notify", judgement.reason))
         chosen = decision.terminating
@@ -173,6 +179,18 @@ def job_hold(decision: Decision) -> Hold | None:
     if decision.job.phase not in TERMINABLE_PHASES:
         return Hold(reason="not_terminable", text=f"a job in phase {decision.job.phase} cannot be terminated")
     return None
+
+
+def _observed(decision: Decision, judgement: Judgement) -> Finding:
+    """
+    Return the record of a match that was only observed, apart if enforcing the policy would not have ended the job either.
+    """
+    hold = job_hold(decision)
+    if judgement.policy.action is Act.NOTIFY:
+        hold = Hold(reason="notify", text="the policy only notifies")
+    if hold is None:
+        return finding(decision, judgement, OBSERVED, judgement.reason)
+    return finding(decision, judgement, SPARED, f"{judgement.reason}; would not be terminated: {hold.text}")
 
 
 def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None:

@@ -37,6 +37,16 @@ class Total:
 def totals(estimates: Iterable[Estimate]) -> dict[str, Total]:
     """
     Return the totals by currency.
+    """
+    sums = Sums()
+    for one in estimates:
+        sums.add(one)
+    return sums.totals()
+
+
+class Sums:
+    """
+    Totals as they grow, estimate by estimate, of which none is held.
 
     The limits of single terminations add up, because errors of one history are common to all that stand on it: their sum
     is the limit if all errors are one, and lies below it otherwise. But the runs that were ended would each have lasted
@@ -44,37 +54,66 @@ def totals(estimates: Iterable[Estimate]) -> dict[str, Total]:
     sqrt((sum of rate x (mean - lower))² + z² x sum of (rate x spread)²), a one-sided 95 % prediction limit for runs that end
     independently of each other (Hahn and Meeker 1991, chapter 4, for a sum).
     """
-    by_currency: dict[str, list[Estimate]] = {}
-    for one in estimates:
-        by_currency.setdefault(one.inputs.currency, []).append(one)
-    return {currency: _total(currency, ones) for currency, ones in by_currency.items()}
+
+    __slots__ = ("_by_currency",)
+
+    def __init__(self) -> None:
+        self._by_currency: dict[str, _Sum] = {}
+
+    def add(self, one: Estimate) -> None:
+        """
+        Take in one more estimate.
+        """
+        self._by_currency.setdefault(one.inputs.currency, _Sum()).add(one)
+
+    def totals(self) -> dict[str, Total]:
+        """
+        Return the totals so far by currency.
+        """
+        return {currency: one.total(currency) for currency, one in self._by_currency.items()}
 
 
-def _total(currency: str, estimates: list[Estimate]) -> Total:
-    expected = assumed_money = lower = upper = at_stake = chance = Fraction(0)
-    measured = 0
-    for one in estimates:
+@dataclass(slots=True)
+class _Sum:
+    """
+    The sums of one currency.
+    """
+
+    measured: int = 0
+    assumed: int = 0
+    expected: Fraction = Fraction(0)
+    assumed_money: Fraction = Fraction(0)
+    lower: Fraction = Fraction(0)
+    upper: Fraction = Fraction(0)
+    at_stake: Fraction = Fraction(0)
+    chance: Fraction = Fraction(0)
+
+    def add(self, one: Estimate) -> None:
         figures, per_hour = one.figures, Fraction(one.inputs.per_hour)
-        lower += Fraction(figures.lower)
-        upper += Fraction(figures.upper)
+        self.lower += Fraction(figures.lower)
+        self.upper += Fraction(figures.upper)
         if figures.expected is not None:
-            measured += 1
-            expected += Fraction(figures.expected)
-            at_stake += Fraction(figures.expected) - Fraction(figures.lower)
-            chance += (per_hour * figures.spread_ms / HOUR_MS) ** 2
+            self.measured += 1
+            self.expected += Fraction(figures.expected)
+            self.at_stake += Fraction(figures.expected) - Fraction(figures.lower)
+            self.chance += (per_hour * figures.spread_ms / HOUR_MS) ** 2
+        else:
+            self.assumed += 1
         if figures.assumed is not None:
-            assumed_money += Fraction(figures.assumed)
-    allowance = _root(at_stake**2 + Fraction(QUANTILE) ** 2 * chance)
-    return Total(
-        currency=currency,
-        measured=measured,
-        assumed=len(estimates) - measured,
-        expected=exact(expected),
-        assumed_money=exact(assumed_money),
-        lower=exact(lower),
-        upper=exact(upper),
-        at_least=exact(max(Fraction(0), expected - allowance)),
-    )
+            self.assumed_money += Fraction(figures.assumed)
+
+    def total(self, currency: str) -> Total:
+        allowance = _root(self.at_stake**2 + Fraction(QUANTILE) ** 2 * self.chance)
+        return Total(
+            currency=currency,
+            measured=self.measured,
+            assumed=self.assumed,
+            expected=exact(self.expected),
+            assumed_money=exact(self.assumed_money),
+            lower=exact(self.lower),
+            upper=exact(self.upper),
+            at_least=exact(max(Fraction(0), self.expected - allowance)),
+        )
 
 
 def _root(square: Fraction) -> Fraction:

@@ -64,7 +64,7 @@ class Cycle:
 
     def __post_init__(self) -> None:
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
-        self.reported = Reported(self.enforcer.ledger, self.enforcer.metrics)
+        self.reported = Reported(self.enforcer)
         self.remembering = Remembering(self.enforcer.ledger, self.view)
         self.recall = Recall(view=self.view, gate=self.enforcer.gate, remembering=self.remembering)
 

@@ -5,6 +5,7 @@ An order turned into the intent that is put on record: facts as text, reason, pr
 from collections.abc import Mapping, Sequence
 
 from guard.core.decide import Decision
+from guard.core.estimate import Inputs, Method, Stopped, basis_of
 from guard.core.facts import JobKey, Missing
 from guard.core.fields import Facts, Terms, facts_of
 from guard.core.judge import Trace, explain, show_fact
@@ -44,6 +45,26 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         traces=traces_of(every, policy.clause, at_ms=decision.at_ms),
         work=work_of(job, decision.seen, terms.clock, now_ms=decision.at_ms),
     )
+
+
+def stake_of(decision: Decision, terms: Terms, method: Method, *, at_ms: int) -> Inputs | None:
+    """
+    Return what an estimate asks of a run that would have been ended at *at_ms*, by the same words as for one that is; None
+    without a price.
+    """
+    job = decision.job
+    rate = rate_of_job(job, terms.prices, now_ms=at_ms)
+    if isinstance(rate, Missing) or terms.prices is None:
+        return None
+    work = work_of(job, decision.seen, terms.clock, now_ms=at_ms)
+    stopped = Stopped(
+        like=work.like,
+        elapsed_ms=work.elapsed_ms,
+        per_hour=rate,
+        currency=terms.prices.currency,
+        auto_stop_ms=job.auto_stop_ms,
+    )
+    return basis_of(stopped, method)
 
 
 def traces_of(every: Sequence[Facts], clause: Clause, *, at_ms: int, absent_is_no: bool = False) -> tuple[Trace, ...]:

@@ -1,6 +1,8 @@
 """
 The savings of confirmed terminations: estimated after the fact, in turns of their own, and stored beside their inputs.
 
+Runs that a policy only observed are estimated likewise, as if they had been ended: forecasts, which they prove true or not.
+
 No kill waits for it: a turn reads the history page by page and counts in a thread. What fails is tried again at the next
 turn, and what a process left open is taken up by the next one.
 """
@@ -8,23 +10,29 @@ turn, and what a process left open is taken up by the next one.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 import structlog
 
 from guard.core.clawback import clawbacks
-from guard.core.estimate import Estimate, Method, estimate
+from guard.core.estimate import Estimate, Method, estimate, estimated
 from guard.core.facts import Job, JobKey
 from guard.core.likeness import End, Ladder, PastRun
 from guard.core.sighting import Sighting
-from guard.core.spans import DAY_MS
+from guard.core.spans import DAY_MS, MINUTE_MS
 from guard.core.work import resubmission, seen_from, unseen
 from guard.daemon.endings import Endings
-from guard.ports import Pending
+from guard.ports import Asked, Pending
 
 EVERY_S = 30.0
 # So few that a kill which waits for the ledger meanwhile waits for a blink.
 AT_ONCE = 20
+FEW = 100
 CLAW_BACK_S = 600.0
+FORECAST_S = 300.0
+"""Forecasts need no hurry, since no moment but that of the match counts for them, and each turn reads the history."""
+MOST_FORECAST = 1_000
+"""So many in a turn, or a first look at a large fleet would keep the terminations waiting for their estimates."""
 FOLLOWED_MS = 7 * DAY_MS
 """What follows a termination is looked at for so long; what it costs after that is taken back no more."""
 MOST_RUNS = 100_000
@@ -33,7 +41,7 @@ MOST_RUNNING = 20_000
 BETWEEN = 50
 """After so many live jobs others have their turn."""
 _LATEST_MS = 2**62
-TURNS = ("savings", "claw-back")
+TURNS = ("savings", "claw-back", "forecasts")
 """What these turns are called. A guard whose figures wait terminates as ever, so they do not speak against its readiness."""
 
 log = structlog.get_logger("guard")
@@ -52,13 +60,24 @@ class Estimating:
         """
         Take turns for ever; each is made by *attempt*, which reports what it raises.
         """
-        taken_s = -CLAW_BACK_S
+        clock, due_s = self.endings.clock, {TURNS[1]: 0.0, TURNS[2]: 0.0}
         while True:
             await attempt(TURNS[0], self.turn())
-            if self.endings.clock.monotonic() - taken_s >= CLAW_BACK_S:
-                taken_s = self.endings.clock.monotonic()
-                await attempt(TURNS[1], self.claw_back())
-            await self.endings.clock.sleep(EVERY_S)
+            for what, act, every_s in ((TURNS[1], self.claw_back, CLAW_BACK_S), (TURNS[2], self.forecast, FORECAST_S)):
+                if clock.monotonic() >= due_s[what]:
+                    due_s[what] = clock.monotonic() + every_s
+                    await attempt(what, act())
+            await clock.sleep(EVERY_S)
+
+    async def once(self) -> None:
+        """
+        Estimate what there is, for who runs no turns. What was done stands whatever fails, which the next turn makes up for.
+        """
+        for what, act in ((TURNS[0], self.turn), (TURNS[2], self.forecast)):
+            try:
+                await act()
+            except Exception as error:
+                log.error("turn.failed", what=what, error=str(error), kind=type(error).__name__)
 
     async def turn(self) -> None:
         """
@@ -86,6 +105,28 @@ class Estimating:
                     assumed=figures.assumed and str(figures.assumed),
                 )
             stored = bool(intents)
+
+    async def forecast(self) -> None:
+        """
+        Estimate observed runs as if they had been ended at the match. Raises ``LedgerUnusable``.
+
+        However late the turn comes, nothing counts of any run, its own included, but what had happened before the minute of
+        the match: ``Ladder.before`` takes one that ended or was stopped in it or later for one that still ran then, and
+        leaves out one that was not seen by then. What the run itself was (``basis``) was recorded with the match. Of a
+        turn that comes very late only what the history has dropped since is missing.
+        """
+        enforcer, left, ladder = self.endings.cycle.enforcer, MOST_FORECAST, None
+        forecasts = enforcer.ledger.forecasts
+        while left > 0 and enforcer.gate.lease.held() and (asked := await forecasts.asked(limit=min(left, FEW))):
+            ladder = ladder or await self.ladder()
+            made = await asyncio.to_thread(_forecast, asked, ladder)
+            left -= len(made)
+            numbers, stored = iter(made), 0
+            while (some := {one: made[one] for one in islice(numbers, AT_ONCE)}) and enforcer.gate.lease.held():
+                stored += await forecasts.put(some)
+            log.info("savings.forecast", matches=stored, measured=sum(one.figures.rung is not None for one in made.values()))
+            if not stored:
+                return
 
     async def claw_back(self) -> None:
         """
@@ -142,6 +183,16 @@ class Estimating:
             if going is not None:
                 runs.append(going)
         return await asyncio.to_thread(_laddered, runs, from_ms)
+
+
+def _forecast(asked: Sequence[Asked], ladder: Ladder) -> Mapping[int, Estimate]:
+    # By the minute, so that those of one minute share their groups.
+    minutes = groupby(sorted(asked, key=_minute_ms), key=_minute_ms)
+    return {one.number: estimated(one.basis, ladder.before(minute_ms)) for minute_ms, some in minutes for one in some}
+
+
+def _minute_ms(one: Asked) -> int:
+    return one.at_ms - one.at_ms % MINUTE_MS
 
 
 def _laddered(runs: Sequence[PastRun], from_ms: int) -> Ladder:

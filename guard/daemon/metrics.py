@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core.decide import Decision
 from guard.core.facts import Inventory
-from guard.core.plan import Finding
+from guard.core.plan import OBSERVED, SPARED, Finding
 from guard.core.policy import PolicySet
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
@@ -153,7 +153,7 @@ class Metrics:
                 self.verdicts.labels(policy.name, verdict.name)
             for reason in HOLD_REASONS:
                 self.held.labels(policy.name, reason)
-            for reason in ("observe", "notify", *HOLD_REASONS):
+            for reason in (OBSERVED, SPARED, "notify", *HOLD_REASONS):
                 self.potential.labels(policy.name, reason)
             for target in targets:
                 for outcome in OUTCOMES:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from guard.core.decide import Decision
 from guard.core.facts import JobKey
 from guard.core.limits import Limits
-from guard.core.plan import Attempt, Plan, Standing, plan
+from guard.core.plan import OBSERVED, SPARED, Attempt, Plan, Standing, plan
 from guard.daemon.gate import Gate
 from guard.daemon.room import Room
 from guard.daemon.targets import Target
@@ -75,7 +75,7 @@ class Planner:
             credentials={name: one.source.credentials_tag() for name, one in self.targets.items()},
         )
         made = plan(decisions, standing, now_ms=now_ms)
-        held = {one.key for one in made.held if one.reason != "observe"}
+        held = {one.key for one in made.held if one.reason not in (OBSERVED, SPARED)}
         if view.note_holds([one.key for one in decisions], held, now_ms=now_ms):
             made = plan(decisions, standing, now_ms=now_ms)
         return made, before.attempts

@@ -3,17 +3,18 @@ What was reported of matches that led to no call: each once in the ledger, and w
 """
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from guard.core.decide import Decision
 from guard.core.facts import JobKey
-from guard.core.plan import Finding, Order, finding
-from guard.daemon.metrics import Metrics
-from guard.ports import Ledger
+from guard.core.harm import match_ms
+from guard.core.plan import OBSERVED, SPARED, Finding, Order, finding
+from guard.daemon.drafts import stake_of
+from guard.daemon.enforce import Enforcer
 
-EVENTS = {"notify": "policy.notified", "observe": "policy.observed"}
+EVENTS = {"notify": "policy.notified", OBSERVED: "policy.observed", SPARED: "policy.observed"}
 
 log = structlog.get_logger("guard")
 
@@ -24,8 +25,7 @@ class Reported:
     The findings on the jobs that are watched; *held* are those that hold a termination back now.
     """
 
-    ledger: Ledger
-    metrics: Metrics
+    enforcer: Enforcer
     held: dict[JobKey, tuple[Finding, ...]] = field(default_factory=dict)
     _known: dict[JobKey, set[tuple[int, str, str]]] = field(default_factory=dict)
 
@@ -33,10 +33,14 @@ class Reported:
         """
         Record what is new of the findings on these decisions, count and log it, and note what is held back.
         """
-        fresh = [one for one in findings if _once(one) not in self._known.get(one.key, ())]
-        at_ms = max((one.at_ms for one in decisions), default=0)
-        for one in await self.ledger.record(fresh, at_ms=at_ms) if fresh else ():
-            self.metrics.potential.labels(one.policy, one.reason).inc()
+        at_ms, by_key = max((one.at_ms for one in decisions), default=0), {one.key: one for one in decisions}
+        fresh = [
+            self._with_stake(one, by_key[one.key], at_ms) if one.reason == OBSERVED else one
+            for one in findings
+            if _once(one) not in self._known.get(one.key, ())
+        ]
+        for one in await self.enforcer.ledger.record(fresh, at_ms=at_ms) if fresh else ():
+            self.enforcer.metrics.potential.labels(one.policy, one.reason).inc()
             event = EVENTS.get(one.reason, "termination.held_back")
             log.info(event, job=one.key.job_id, target=one.target, policy=one.policy, why=one.reason, reason=one.text)
         for one in fresh:
@@ -46,6 +50,13 @@ class Reported:
         for one in findings:
             if one.reason not in EVENTS:
                 self.held[one.key] = (*self.held.get(one.key, ()), one)
+
+    def _with_stake(self, one: Finding, decision: Decision, at_ms: int) -> Finding:
+        """
+        Return an observed match with what its run was then, because nobody can tell later.
+        """
+        terms, method = self.enforcer.view.terms, self.enforcer.confirmation.method
+        return replace(one, basis=stake_of(decision, terms, method, at_ms=match_ms(one.deadline_ms, at_ms)))
 
     def over_limit(self, others: Sequence[JobKey]) -> list[JobKey]:
         """

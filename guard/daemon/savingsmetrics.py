@@ -29,6 +29,9 @@ class SavingsMetrics:
         self._expected = counter("savings_expected", "Expected savings of confirmed terminations with enough like runs.")
         self._lower = counter("savings_lower", "Lower limit (95 %) of the savings of confirmed terminations.")
         self._clawed_back = counter("savings_clawed_back", "Of the expected savings, what was submitted again.")
+        self._assumed_clawed_back = counter(
+            "savings_assumed_clawed_back", "Of the assumed savings, what was submitted again."
+        )
         self._potential = counter("potential_savings", "Cost after the match of runs that policies only observed.")
         self._assumed = counter("savings_assumed", "Assumed savings of confirmed terminations without enough like runs.")
 
@@ -36,7 +39,8 @@ class SavingsMetrics:
         """
         Put every label set that the policies in force may fill at 0.
         """
-        counters = self._upper, self._expected, self._lower, self._assumed, self._potential, self._clawed_back
+        taken = self._clawed_back, self._assumed_clawed_back
+        counters = self._upper, self._expected, self._lower, self._assumed, self._potential, *taken
         for target, policy, counter in product(targets, policies.policies, counters):
             _add(counter, (target, policy.name, currency), None)
 
@@ -61,10 +65,14 @@ class SavingsMetrics:
 
     def taken_back(self, amounts: Iterable[Potential]) -> None:
         """
-        Count what re-submissions took back of measured savings.
+        Count what re-submissions took back of savings, of measured and assumed ones apart.
         """
         for one in amounts:
-            _add(self._clawed_back, (one.target, one.policy, one.currency), one.amount)
+            _add(
+                self._assumed_clawed_back if one.assumed else self._clawed_back,
+                (one.target, one.policy, one.currency),
+                one.amount,
+            )
 
     def confirmed(self, intent: Intent) -> None:
         """

@@ -7,6 +7,7 @@ Every function works in the transaction of its caller.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
 
@@ -108,7 +109,7 @@ def submitted(connection: sa.Connection, terminations: Sequence[Terminated]) -> 
 
 def claw_back(connection: sa.Connection, taken: Sequence[Clawback], *, at_ms: int) -> list[Potential]:
     """
-    Record what was taken back as far as it is more than what is on record; return by how much each *measured* saving fell.
+    Record what was taken back as far as it is more than what is on record; return by how much each saving fell.
     """
     found = []
     for one in taken:
@@ -129,36 +130,44 @@ def claw_back(connection: sa.Connection, taken: Sequence[Clawback], *, at_ms: in
         else:
             fixed = {"intent": one.number, "run": one.run, "currency": one.currency, "assumed": one.assumed}
             connection.execute(sa.insert(clawbacks).values(**fixed, **key_columns(one.key), **values))
-        if not one.assumed:
-            fell = unscaled(amount - known)
-            found.append(Potential(target=intent["target"], policy=intent["policy"], currency=one.currency, amount=fell))
+        fell, about = unscaled(amount - known), {"target": intent["target"], "policy": intent["policy"]}
+        found.append(Potential(**about, currency=one.currency, amount=fell, assumed=one.assumed))
     return found
 
 
 def clawed_back(connection: sa.Connection) -> list[Potential]:
     """
-    Return what was taken back of measured savings, by target, policy and currency.
+    Return what was taken back of savings, by target, policy and currency; of measured and of assumed ones apart.
     """
-    sums: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-    columns = intents.c.target, intents.c.policy, clawbacks.c.currency, clawbacks.c.amount
-    for row in connection.execute(
-        sa.select(*columns).join(intents, intents.c.number == clawbacks.c.intent).where(~clawbacks.c.assumed)
-    ):
-        sums[row.target, row.policy, row.currency] += scaled(row.amount)
+    sums: defaultdict[tuple[str, str, str, bool], int] = defaultdict(int)
+    columns = intents.c.target, intents.c.policy, clawbacks.c.currency, clawbacks.c.assumed, clawbacks.c.amount
+    for row in connection.execute(sa.select(*columns).join(intents, intents.c.number == clawbacks.c.intent)):
+        sums[row.target, row.policy, row.currency, row.assumed] += scaled(row.amount)
     return [
-        Potential(target=target, policy=policy, currency=currency, amount=unscaled(amount))
-        for (target, policy, currency), amount in sorted(sums.items())
+        Potential(target=target, policy=policy, currency=currency, amount=unscaled(amount), assumed=assumed)
+        for (target, policy, currency, assumed), amount in sorted(sums.items())
     ]
 
 
-def taken_of_each(connection: sa.Connection) -> dict[int, Decimal]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
     """
-    Return what was taken back of each measured saving, by the number of its intent.
+    What was taken back of one saving, which is either measured or assumed.
     """
-    sums: defaultdict[int, int] = defaultdict(int)
-    for row in connection.execute(sa.select(clawbacks.c.intent, clawbacks.c.amount).where(~clawbacks.c.assumed)):
-        sums[row.intent] += scaled(row.amount)
-    return {number: unscaled(amount) for number, amount in sums.items()}
+
+    measured: Decimal = Decimal(0)
+    assumed: Decimal = Decimal(0)
+
+
+def taken_of_each(connection: sa.Connection, first: int, last: int) -> dict[int, Taken]:
+    """
+    Return what was taken back of the savings of the intents of these numbers, the borders included.
+    """
+    sums: defaultdict[int, dict[str, int]] = defaultdict(lambda: {"measured": 0, "assumed": 0})
+    columns = clawbacks.c.intent, clawbacks.c.assumed, clawbacks.c.amount
+    for row in connection.execute(sa.select(*columns).where(clawbacks.c.intent.between(first, last))):
+        sums[row.intent]["assumed" if row.assumed else "measured"] += scaled(row.amount)
+    return {number: Taken(**{name: unscaled(amount) for name, amount in of.items()}) for number, of in sums.items()}
 
 
 def _saving(row: Row) -> Decimal:

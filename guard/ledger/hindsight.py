@@ -13,20 +13,25 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.ended import Ended, Told
+from guard.core.estimate import Inputs
 from guard.core.facts import JobKey
-from guard.core.harm import Match, Spared, spared
+from guard.core.harm import Forecast, Match, Spared, match_ms, spared
 from guard.core.likeness import End
 from guard.core.periods import Stretch, scaled, unscaled
+from guard.core.plan import OBSERVED as REASON
 from guard.core.protocol import Outcome
 from guard.ledger import words
 from guard.ledger.retention import dropped_potentials
-from guard.ledger.rows import Row, key_of
+from guard.ledger.rows import Row, key_of, loaded
 from guard.ledger.tables import findings, intents
 from guard.ports.savings import Potential
 
 AT_ONCE = 200
-OBSERVED = findings.c.reason == "observe"
+OBSERVED = findings.c.reason == REASON
 _SET = ("ended_ms", "running_ms", "ending", "phase", "currency", "cost", "potential")
+# Not the forecasts, of which one is as large as all of this of many matches.
+_LIGHT = [column for column in findings.c if column.name not in ("forecast", "text")]
+_HAS_FORECAST = findings.c.forecast.is_not(None).label("has_forecast")
 _END = (
     sa.update(findings)
     .where(findings.c.id == sa.bindparam("of"))
@@ -55,7 +60,7 @@ def measure(connection: sa.Connection, ends: Sequence[Ended], policies: Mapping[
         # By equality in the leading columns, as the index on findings wants it.
         here = sa.and_(findings.c.region == region, findings.c.project_id == project_id, OBSERVED)
         for some in words.portions(job_ids, AT_ONCE):
-            wanted = sa.select(findings).where(here, findings.c.job_id.in_(some))
+            wanted = sa.select(*_LIGHT).where(here, findings.c.job_id.in_(some))
             found += [row for row in connection.execute(wanted).mappings() if (key_of(row), row["run"]) in by_run]
     if not found:
         return []
@@ -68,8 +73,7 @@ def measure(connection: sa.Connection, ends: Sequence[Ended], policies: Mapping[
         ending = End.GUARD if ours else End.OWN if end.told is Told.READ else End.UNSEEN
         match = Match(policy=row["policy"], currency=end.currency, from_ms=from_ms_of(row))
         stretch = Stretch(end.ended_ms, end.running_ms or 0, _amount(end.cost))
-        after = spared(match, stretch, ending, end.phase, horizon_ms=0).after
-        potential = after if ending is End.OWN and end.ended_ms >= match.from_ms else None
+        potential = potential_of(spared(match, stretch, ending, end.phase))
         values = (end.ended_ms, end.running_ms, ending.value, end.phase, end.currency, end.cost, potential)
         changes.append({"of": row["id"]} | {f"new_{name}": value for name, value in zip(_SET, values, strict=True)})
         if potential is not None:
@@ -95,30 +99,45 @@ def potentials(connection: sa.Connection) -> list[Potential]:
 
 def observed(connection: sa.Connection, *, policy: str | None = None) -> Iterator[Row]:
     """
-    Yield the matches that were only observed, of one policy if it is given.
+    Yield the matches that were only observed, of one policy if it is given, without what their forecasts rest on.
     """
-    wanted = sa.select(findings).where(OBSERVED)
+    wanted = sa.select(*_LIGHT, _HAS_FORECAST).where(OBSERVED)
     if policy is not None:
         wanted = wanted.where(findings.c.policy == policy)
     yield from connection.execute(wanted.execution_options(yield_per=2_000)).mappings()
 
 
-def spared_of(row: Row, *, horizon_ms: int) -> Spared:
+def spared_of(row: Row) -> Spared:
     """
     Return the run of a match whose end is on record.
     """
-    match = Match(policy=row["policy"], currency=row["currency"], from_ms=from_ms_of(row))
     stretch = Stretch(row["ended_ms"], row["running_ms"] or 0, _amount(row["cost"]))
-    return spared(match, stretch, End(row["ending"]), row["phase"], horizon_ms=horizon_ms)
+    return spared(match_of(row, row["currency"]), stretch, End(row["ending"]), row["phase"])
+
+
+def match_of(row: Row, currency: str) -> Match:
+    """
+    Return a match that was only observed, of a run whose cost is in that currency, with what was forecast in the same one.
+    """
+    basis = loaded(row["basis"], Inputs) if row["has_forecast"] else None
+    forecast = None
+    if basis is not None and basis.currency == currency:
+        forecast = Forecast(horizon_ms=basis.horizon_ms, expected=row["expected"])
+    return Match(policy=row["policy"], currency=currency, from_ms=from_ms_of(row), forecast=forecast)
+
+
+def potential_of(one: Spared) -> Decimal | None:
+    """
+    Return what would have been saved of a run that is over: its cost after the match, if it ended by itself and not before.
+    """
+    return one.after if one.end is End.OWN and one.after_ms >= 0 else None
 
 
 def from_ms_of(row: Row) -> int:
     """
-    Return from when on a run would not have gone on: from its deadline, but not before the match was seen, because a policy
-    saves nothing of the time before it was there.
+    Return from when on a run would not have gone on.
     """
-    deadline_ms, at_ms = int(row["deadline_ms"] or 0), int(row["at_ms"])
-    return max(deadline_ms, at_ms)
+    return match_ms(row["deadline_ms"], row["at_ms"])
 
 
 def _places(runs: Mapping[tuple[JobKey, int], Ended]) -> Iterator[tuple[tuple[str, str], list[str]]]:

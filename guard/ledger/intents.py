@@ -158,13 +158,14 @@ def newest(connection: sa.Connection, *, job_id: str | None, limit: int) -> list
     return [intent_of(row) for row in connection.execute(wanted).mappings()]
 
 
-def closed_in(connection: sa.Connection, period: Period) -> list[Intent]:
+def outcomes_in(connection: sa.Connection, period: Period) -> dict[Outcome, int]:
     """
-    Return the intents that were closed in a period, oldest first.
+    Count the intents that were closed in a period by their outcome.
     """
     ended = intents.c.closed_ms
-    wanted = sa.select(intents).where(ended >= period.from_ms, ended < period.to_ms).order_by(intents.c.number)
-    return [intent_of(row) for row in connection.execute(wanted).mappings()]
+    wanted = sa.select(intents.c.outcome, sa.func.count()).where(ended >= period.from_ms, ended < period.to_ms)
+    wanted = wanted.where(intents.c.outcome.is_not(None)).group_by(intents.c.outcome)
+    return {Outcome(outcome): count for outcome, count in connection.execute(wanted)}
 
 
 def one(connection: sa.Connection, number: int) -> Intent | None:

@@ -148,6 +148,7 @@ def finding_columns(finding: Finding) -> dict[str, Any]:
         "target": finding.target,
         "text": finding.text,
         "deadline_ms": finding.deadline_ms,
+        "basis": dumped(finding.basis),
     }
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from guard.core.clawback import Clawback, Submitted, Terminated
 from guard.core.estimate import Estimate, Stopped
 from guard.core.facts import ABSENT
+from guard.core.periods import Period
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.core.work import Basis, Work, stopped_run
@@ -21,7 +22,8 @@ from guard.ledger.rows import Row, dumped, intent_of, key_of, loaded
 from guard.ledger.tables import intents
 from guard.ports.savings import Pending, Potential, Stop
 
-PAGE = 500
+# An estimate with its life table and the reasons of its intent are some ten thousand characters.
+PAGE = 100
 # After a call of ours these may be its doing, though only the first is claimed.
 MAY_BE_OURS = tuple(one.value for one in (Outcome.CONFIRMED, Outcome.UNCONFIRMED, Outcome.GONE, Outcome.FAILED))
 STOPPED = sa.and_(intents.c.sending_ms.is_not(None), intents.c.outcome.in_(MAY_BE_OURS))
@@ -72,8 +74,8 @@ class SqlSavings:
 
     async def counted(self) -> tuple[Sequence[Potential], Sequence[Potential]]:
         """
-        Return what policies that only observe would have saved, and what was taken back of measured savings, so far, by
-        target, policy and currency.
+        Return what policies that only observe would have saved, and what was taken back of savings (of measured and assumed
+        ones apart), so far, by target, policy and currency.
         """
         return await self._ledger.read("sum up savings", lambda at: (potentials(at), clawbacks.clawed_back(at)))
 
@@ -95,13 +97,16 @@ class SqlSavings:
         """
         return await self._ledger.write("take savings back", lambda at: clawbacks.claw_back(at, taken, at_ms=at_ms))
 
-    async def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
+    async def estimates(
+        self, *, period: Period | None = None
+    ) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
         """
-        Yield all confirmed terminations with their estimates and what the ended job told, oldest first, page by page.
+        Yield all confirmed terminations (those closed in a period) with their estimates and what the ended job told, oldest
+        first, page by page.
         """
         after = -1
         while True:
-            page = await self._ledger.read("give the savings", lambda at, after=after: estimates(at, after))  # type: ignore[misc]
+            page = await self._ledger.read("give the savings", lambda at, after=after: estimates(at, after, period))  # type: ignore[misc]
             if not page:
                 return
             yield page
@@ -185,11 +190,15 @@ def since(connection: sa.Connection, newest: int) -> int:
     return 0 if row is None else int(row) + 1
 
 
-def estimates(connection: sa.Connection, after: int) -> list[tuple[Intent, Estimate | None, Basis | None]]:
+def estimates(
+    connection: sa.Connection, after: int, period: Period | None = None
+) -> list[tuple[Intent, Estimate | None, Basis | None]]:
     """
     Return a page of confirmed terminations with their estimates and what the ended job told.
     """
     wanted = sa.select(intents).where(_CONFIRMED, intents.c.number > after).order_by(intents.c.number).limit(PAGE)
+    if period is not None:
+        wanted = wanted.where(intents.c.closed_ms >= period.from_ms, intents.c.closed_ms < period.to_ms)
     return [(intent_of(row), *_kept(row)) for row in connection.execute(wanted).mappings()]
 
 

@@ -22,6 +22,7 @@ from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
 from guard.ledger import foregoing, intents, observations, schema
 from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
+from guard.ledger.forecasts import SqlForecasts
 from guard.ledger.glance import Paused
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
@@ -71,6 +72,7 @@ class SqlLedger:
         self.name = name
         self.history = SqlHistory(self)
         self.savings = SqlSavings(self)
+        self.forecasts = SqlForecasts(self)
         self._engine = engine
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
         self._reading = reading(engine)

@@ -155,8 +155,14 @@ findings = sa.Table(
     sa.Column("currency", AnyText),
     sa.Column("cost", Money),
     sa.Column("potential", Money),
+    # What an estimate asks of the run, from when the match was recorded; what it expected then, and all of it (JSON).
+    sa.Column("basis", sa.Text),
+    sa.Column("expected", Money),
+    sa.Column("forecast", sa.Text),
     sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
 )
+TO_FORECAST = sa.and_(findings.c.basis.is_not(None), findings.c.forecast.is_(None))
+sa.Index("findings_to_forecast", findings.c.id, sqlite_where=TO_FORECAST, postgresql_where=TO_FORECAST)
 
 # What findings add up to that were dropped for their age.
 dropped = sa.Table(

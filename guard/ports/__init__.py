@@ -4,6 +4,7 @@ The small protocols between the cycle and the world.
 Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
 """
 
+from guard.ports.forecasts import Asked, Forecasts, Kept
 from guard.ports.history import History
 from guard.ports.record import NO_FACTS, Lease, Ledger
 from guard.ports.savings import Pending, Potential, Savings, Stop
@@ -11,9 +12,12 @@ from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 
 __all__ = [
     "NO_FACTS",
+    "Asked",
     "Clock",
+    "Forecasts",
     "History",
     "JobSource",
+    "Kept",
     "Lease",
     "Ledger",
     "Pending",

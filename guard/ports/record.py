@@ -11,6 +11,7 @@ from guard.core.plan import Attempt, Before, Finding
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
+from guard.ports.forecasts import Forecasts
 from guard.ports.history import History
 from guard.ports.savings import Savings
 
@@ -35,6 +36,13 @@ class Ledger(Protocol):
     def savings(self) -> Savings:
         """
         The record of what confirmed terminations saved, in the same ledger.
+        """
+        ...
+
+    @property
+    def forecasts(self) -> Forecasts:
+        """
+        The record of what an estimate said of runs that a policy only observed, in the same ledger.
         """
         ...
 

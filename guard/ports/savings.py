@@ -11,6 +11,7 @@ from guard.core.clawback import Clawback, Submitted, Terminated
 from guard.core.estimate import Estimate, Stopped
 from guard.core.facts import JobKey
 from guard.core.likeness import PastRun
+from guard.core.periods import Period
 from guard.core.records import Intent
 from guard.core.work import Basis
 
@@ -40,13 +41,15 @@ class Stop:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Potential:
     """
-    An amount for a target and a policy: what would have been saved, measured, or what was taken back of what was.
+    An amount for a target and a policy: what would have been saved, measured, or what was taken back of what was, *assumed*
+    if that was.
     """
 
     target: str
     policy: str
     currency: str
     amount: Decimal
+    assumed: bool = False
 
 
 class Savings(Protocol):
@@ -80,8 +83,8 @@ class Savings(Protocol):
 
     async def counted(self) -> tuple[Sequence[Potential], Sequence[Potential]]:
         """
-        Return what policies that only observe would have saved, and what was taken back of measured savings, so far, by
-        target, policy and currency.
+        Return what policies that only observe would have saved, and what was taken back of savings (of measured and assumed
+        ones apart), so far, by target, policy and currency.
         """
         ...
 
@@ -100,12 +103,15 @@ class Savings(Protocol):
     async def claw_back(self, taken: Sequence[Clawback], *, at_ms: int) -> Sequence[Potential]:
         """
         Record what was taken back as far as it is more than what is on record, and never more than was saved; return by how
-        much each measured saving fell.
+        much each saving fell.
         """
         ...
 
-    def estimates(self) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
+    def estimates(
+        self, *, period: Period | None = None
+    ) -> AsyncIterator[Sequence[tuple[Intent, Estimate | None, Basis | None]]]:
         """
-        Yield all confirmed terminations with their estimates and what the ended job told, oldest first, page by page.
+        Yield all confirmed terminations (those closed in a period) with their estimates and what the ended job told, oldest
+        first, page by page.
         """
         ...

@@ -28,9 +28,10 @@ def chart(section: Section, wanted: Range) -> str:
     Rows of which a figure is unknown stand in the table alone.
     """
     bars = sorted(_bars(section, wanted), key=lambda bar: -bar.high)
-    if not bars or bars[0].high <= 0:
+    most = max((max(bar.middle, bar.high) for bar in bars[:MOST_BARS]), default=0.0)
+    if most <= 0:
         return ""
-    drawn = "".join(_drawn(bar, index, bars[0].high, wanted) for index, bar in enumerate(bars[:MOST_BARS]))
+    drawn = "".join(_drawn(bar, index, most, wanted) for index, bar in enumerate(bars[:MOST_BARS]))
     more = len(bars) - MOST_BARS
     caption = text(wanted.title) + (f" The largest {MOST_BARS}; {more} more in the table." if more > 0 else "")
     box = f'viewBox="0 0 {_WIDE} {_ROW * min(len(bars), MOST_BARS)}" role="img" aria-label="{text(wanted.title)}"'
@@ -49,12 +50,13 @@ def _bars(section: Section, wanted: Range) -> list[_Bar]:
     high = section.column(wanted.high)
     low = section.column(wanted.low) if wanted.low else [0] * len(high)
     middle = section.column(wanted.middle) if wanted.middle else high
+    told = section.column(wanted.told) if wanted.told else middle
     bars = []
-    for label, begin, mark, end in zip(section.column(wanted.label), low, middle, high, strict=True):
+    for label, begin, mark, end, figure in zip(section.column(wanted.label), low, middle, high, told, strict=True):
         numbers = [_number(cell) for cell in (begin, mark, end)]
         known = [number for number in numbers if number is not None]
         if len(known) == len(numbers):
-            bars.append(_Bar(_cut(shown(label)), known[0], known[1], known[2], shown(mark)))
+            bars.append(_Bar(_cut(shown(label)), known[0], known[1], known[2], shown(figure)))
     return bars
 
 
@@ -70,7 +72,7 @@ def _drawn(bar: _Bar, index: int, most: float, wanted: Range) -> str:
     ]
     if wanted.middle:
         parts.append(f'<rect x="{max(0.0, x(bar.middle) - 1.5):.1f}" y="{y + 16}" width="3" height="17" fill="{_MAIN}"/>')
-    parts.append(f'<text x="{end + 6:.1f}" y="{y + 29}">{text(bar.told)}</text>')
+    parts.append(f'<text x="{max(end, x(bar.middle)) + 6:.1f}" y="{y + 29}">{text(bar.told)}</text>')
     return "".join(parts)
 
 

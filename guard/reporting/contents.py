@@ -15,12 +15,14 @@ from guard.reporting.sections import Cell, Column, Range, Section
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
     """
-    The savings of one user, policy, billing code, target or day, and what re-submissions took back of them.
+    The savings of one user, policy, billing code, target or day, and what re-submissions took back of the expected and of
+    the assumed ones.
     """
 
     label: str
     total: Total
     clawed_back: Decimal
+    assumed_clawed_back: Decimal = Decimal(0)
 
 
 def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) -> Section:
@@ -37,6 +39,7 @@ def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) 
         "clawed_back": "taken back",
         "assumed_terminations": "of these assumed",
         "assumed": "assumed saving",
+        "assumed_clawed_back": "taken back of assumed",
     }
     rows: list[tuple[Cell, ...]] = []
     for one in saved:
@@ -52,6 +55,7 @@ def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) 
                 one.clawed_back,
                 total.assumed,
                 total.assumed_money,
+                one.assumed_clawed_back,
             )
         )
     return Section(
@@ -80,7 +84,7 @@ def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) 
 
 def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
     """
-    Return what policies that only observe would have saved, measured, beside what an estimate would have said.
+    Return what policies that only observe would have saved, measured, beside what an estimate at the deadline said.
     """
     columns = {
         "policy": "policy",
@@ -88,23 +92,46 @@ def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
         "runs": "would have ended",
         "running": "still running",
         "cut_short": "ended by another policy",
+        "lost": "lost from view",
         "potential": "measured to their own end",
         "so_far": "of those still running",
         "unpriced": "without a price",
         "compared": "compared",
         "measured": "measured of these",
         "expected": "expected of these",
+        "assumed": "not compared: assumed",
+        "unfollowed": "not compared: not seen to the horizon",
     }
+    rows: list[tuple[Cell, ...]] = []
+    for one in policies:
+        row = {key: getattr(one, key) for key in columns}
+        if not one.compared:
+            # Nothing was compared; a pair of zeros would look like an estimator that is never wrong.
+            row |= {"measured": None, "expected": None}
+        rows.append(tuple(row.values()))
     return Section(
         key="potential",
         title="What policies that only observe would have saved",
         columns=_columns(columns),
-        rows=tuple(tuple(getattr(one, key) for key in columns) for one in policies),
+        rows=tuple(rows),
         note=(
-            "Measured, not estimated: the cost from the deadline to the job's own end. The last two compare the estimator "
-            f"with the truth over {format_span(horizon_ms)}, for the same jobs, those whose deadline is that long ago."
+            "Measured, not estimated: the cost from the deadline to the job's own end. A run that several policies would "
+            "have ended is in the row of each, so rows do not add up. Expected is what the estimator of savings said at the "
+            "deadline, from what was known by then; measured of these is what the same runs cost over the same horizon "
+            f"({format_span(horizon_ms)} now, for each run that of its day). Compared are runs whose deadline is a whole "
+            "horizon ago, and none whose saving would have been assumed for want of like runs. Runs not seen to it, "
+            "because something else ended them or they were lost, are long ones: where there are many, measured is too low."
         ),
-        charts=(Range(title="Measured to their own end, by policy.", label="policy", high="potential"),),
+        charts=(
+            Range(title="Measured to their own end, by policy.", label="policy", high="potential"),
+            Range(
+                title="Of the runs compared: the bar and the figure are measured, the mark is expected.",
+                label="policy",
+                middle="expected",
+                high="measured",
+                told="measured",
+            ),
+        ),
     )
 
 

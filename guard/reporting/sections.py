@@ -24,7 +24,9 @@ class Column:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
     """
-    A chart of a section, a bar for each row: from 0 to the *high* column, or from *low* to *high* with a mark at *middle*.
+    A chart of a section, a bar for each row: from 0 or *low* to the *high* column, with a mark at *middle* if there is one.
+
+    The figure beside it is that of *told*, else of the mark, else of the bar.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Range:
     high: str
     low: str = ""
     middle: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,24 @@
 The whole report of a period: its headline and its sections, out of an account.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from guard import __version__
-from guard.accounts import UNKNOWN, Account, cost_of, totals_of
+from guard.accounts import Account
 from guard.core.harm import Hindsight
 from guard.core.periods import Sum, unscaled
 from guard.core.protocol import Outcome
 from guard.core.savings import exact
 from guard.core.spans import HOUR_MS
+from guard.gathered import NEWEST, UNKNOWN, money
 from guard.report import iso
 from guard.reporting.contents import Saved, harm, potential, savings
 from guard.reporting.sections import Cell, Column, Range, Report, Section
-from guard.saved import SavedRow
 from guard.spending import Spent
 
-MOST_ROWS = 200
+MOST_ROWS = NEWEST
 MOST_OFFENDERS = 20
 
 
@@ -28,7 +27,7 @@ def whole(account: Account, *, horizon_ms: int, min_ends: int) -> Report:
     """
     Return the report of an account.
     """
-    period, found = account.asked.period, totals_of(account.confirmed)
+    period, found = account.asked.period, account.saved.totals()
     currencies = sorted({*found, *(one.currency for one in account.spent if one.currency)})
     headline: list[tuple[Column, Cell]] = []
     for currency in currencies:
@@ -42,7 +41,7 @@ def whole(account: Account, *, horizon_ms: int, min_ends: int) -> Report:
             for name, figure in zip(names, figures, strict=True):
                 key = f"{name.replace(', ', '_')}_{currency}"
                 headline.append((Column(key=key, title=f"{name}{of}"), figure))
-    headline.append((Column(key="terminated", title="jobs terminated"), len(account.confirmed)))
+    headline.append((Column(key="terminated", title="jobs terminated"), account.saved.terminations))
     return Report(
         title="Cost Guard: what training cost, and what was saved",
         period=f"From {iso(period.from_ms)} to {iso(period.to_ms)}",
@@ -94,7 +93,7 @@ def _spend(account: Account) -> Section:
 
 
 def _terminations(account: Account) -> Section:
-    counts = account.outcomes()
+    counts = account.outcomes
     rows = [(one.value.replace("_", " "), counts[one]) for one in Outcome if counts.get(one)]
     return Section(
         key="terminations",
@@ -107,13 +106,12 @@ def _terminations(account: Account) -> Section:
 
 def _saved(account: Account) -> list[Saved]:
     found = []
-    for label, rows in account.grouped().items():
-        by_currency = totals_of(rows)
+    for label, group in account.saved.labelled():
+        by_currency = group.sums.totals()
         for currency, total in by_currency.items():
             name = label if len(by_currency) == 1 else f"{label} ({currency})"
-            these = [one.intent.number for one in rows if one.intent.draft.currency == currency]
-            taken = exact(sum((Fraction(account.taken_back.get(one, 0)) for one in these), Fraction(0)))
-            found.append(Saved(label=name, total=total, clawed_back=taken))
+            taken = [exact(sums.get(currency, Fraction(0))) for sums in (group.taken, group.taken_of_assumed)]
+            found.append(Saved(label=name, total=total, clawed_back=taken[0], assumed_clawed_back=taken[1]))
     return found[:MOST_ROWS]
 
 
@@ -133,7 +131,7 @@ def _each(account: Account) -> Section:
         "group": "like jobs",
     }
     rows = []
-    for row in list(reversed(account.confirmed))[:MOST_ROWS]:
+    for row in reversed(account.saved.newest):
         intent, figures = row.intent, row.estimate.figures if row.estimate is not None else None
         rows.append(
             (
@@ -148,7 +146,7 @@ def _each(account: Account) -> Section:
                 figures.rung.value if figures is not None and figures.rung is not None else "-",
             )
         )
-    more = len(account.confirmed) - len(rows)
+    more = account.saved.terminations - len(rows)
     return Section(
         key="jobs",
         title="Each termination",
@@ -160,17 +158,10 @@ def _each(account: Account) -> Section:
 
 
 def _offenders(account: Account) -> Section:
-    by_user: defaultdict[str, list[SavedRow]] = defaultdict(list)
-    for row in account.confirmed:
-        work = row.intent.draft.work
-        by_user[(work.like.user if work is not None else None) or UNKNOWN].append(row)
-    worst = sorted(by_user.items(), key=lambda one: (-cost_of(one[1])[0], -len(one[1]), one[0]))[:MOST_OFFENDERS]
     rows: list[tuple[Cell, ...]] = []
-    for user, ended in worst:
-        cost, unknown = cost_of(ended)
-        expected = [one.intent.savings_expected for one in ended if one.intent.savings_expected is not None]
-        saved = exact(sum(map(Fraction, expected), Fraction(0))) if expected else None
-        rows.append((user, len(ended), cost if unknown < len(ended) else None, unknown, saved))
+    for user, stopped in account.saved.offenders()[:MOST_OFFENDERS]:
+        cost = money(stopped.cost) if stopped.unknown < stopped.jobs else None
+        rows.append((user, stopped.jobs, cost, stopped.unknown, money(stopped.expected)))
     return Section(
         key="offenders",
         title="Whose jobs were stopped most",

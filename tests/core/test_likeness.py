@@ -6,7 +6,7 @@ import pytest
 from built import NOW
 from past_runs import LIKE, lasting, run
 
-from guard.core.likeness import End, Ladder, Rung, group
+from guard.core.likeness import End, Ladder, Rung, group, known_at
 from guard.core.spans import HOUR_MS
 from guard.core.survival import Observation
 from tests.changing import replace
@@ -153,3 +153,54 @@ def test_what_was_stopped_before_it_ran_cuts_nothing():
     made = group([waited, run(60)])
     assert made.observations == (seen(60),)
     assert made.enforced_at_ms is None
+
+
+@pytest.mark.parametrize(
+    ("made", "known"),
+    [
+        pytest.param(run(30, exit_at_ms=NOW - 1), run(30, exit_at_ms=NOW - 1), id="ended-before"),
+        pytest.param(run(30, exit_at_ms=NOW), run(30, End.UNSEEN, exit_at_ms=NOW), id="ended-right-then"),
+        pytest.param(run(30, exit_at_ms=NOW + HOUR_MS), run(29, End.UNSEEN, exit_at_ms=NOW), id="ended-later"),
+        pytest.param(run(30, End.GUARD, exit_at_ms=NOW + HOUR_MS), run(29, End.UNSEEN, exit_at_ms=NOW), id="stopped-later"),
+        pytest.param(run(30, End.GUARD, exit_at_ms=NOW - 1), run(30, End.GUARD, exit_at_ms=NOW - 1), id="stopped-before"),
+        pytest.param(run(30, End.UNSEEN, exit_at_ms=NOW + HOUR_MS), run(29, End.UNSEEN, exit_at_ms=NOW), id="seen-later"),
+        pytest.param(run(30, entry_ms=29 * HOUR_MS, exit_at_ms=NOW + HOUR_MS), None, id="first-seen-right-then"),
+        pytest.param(
+            run(30, entry_ms=29 * HOUR_MS - 1, exit_at_ms=NOW + HOUR_MS),
+            run(29, End.UNSEEN, entry_ms=29 * HOUR_MS - 1, exit_at_ms=NOW),
+            id="first-seen-just-before",
+        ),
+        pytest.param(run(30, exit_at_ms=NOW + 30 * HOUR_MS), None, id="begun-right-then"),
+        pytest.param(run(0, End.GUARD, exit_at_ms=NOW), None, id="stopped-before-it-ran"),
+    ],
+)
+def test_what_was_known_of_a_run(made, known):
+    """
+    How a run went on from a moment on does not show in what was known at that moment.
+    """
+    assert known_at(made, NOW) == known
+
+
+def test_an_earlier_ladder_holds_no_later_end():
+    """
+    Whatever happened at that moment or later, the groups of then are the same, enforcement included.
+    """
+    others = lasting(20, 40, exit_at_ms=NOW - 1)
+    running = [run(30 + later, End.OWN, exit_at_ms=NOW + later * HOUR_MS) for later in (0, 1, 50)]
+    stopped = [run(30 + later, End.GUARD, exit_at_ms=NOW + later * HOUR_MS) for later in (0, 1, 50)]
+    unborn = run(5, exit_at_ms=NOW + 5 * HOUR_MS)
+    went, enforced = (Ladder([*others, *some, unborn]).before(NOW) for some in (running, stopped))
+    (_, first), *_ = went.rungs(LIKE)
+    assert first.observations == (seen(20), *[seen(30, ended=False)] * 3, seen(40))
+    assert (first.size, first.guard_ended, first.enforced_at_ms) == (5, 0, None)
+    assert [one for _, one in went.rungs(LIKE)] == [one for _, one in enforced.rungs(LIKE)]
+
+
+def test_the_ladder_of_a_moment_is_made_once():
+    """
+    Many matches of one minute ask the same groups; the ladder itself stays as it is.
+    """
+    ladder = Ladder([run(30, exit_at_ms=NOW)])
+    assert ladder.before(NOW) is ladder.before(NOW)
+    assert ladder.before(NOW) is not ladder.before(NOW + 1)
+    assert [one.observations for _, one in ladder.rungs(LIKE)] == [(seen(30),)] * 3
