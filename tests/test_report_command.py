@@ -6,6 +6,7 @@ ledger's, and whatever somebody named a job does no harm.
 import asyncio
 import contextlib
 import csv
+import gc
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
@@ -21,16 +23,21 @@ from typer.testing import CliRunner
 
 from guard.cli import app
 from guard.core.ended import Ended, Told
-from guard.core.estimate import Method, estimate
+from guard.core.estimate import Estimate, Method, Stopped, basis_of, estimate, estimated
 from guard.core.facts import Job, JobKey, Resource
+from guard.core.fields import Terms
 from guard.core.likeness import End, Ladder, Likeness, PastRun
+from guard.core.periods import Period
 from guard.core.plan import Finding
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, HOUR_MS
 from guard.core.work import Basis, Work
+from guard.gathered import NEWEST, gathered
 from guard.ledger import open_ledger
+from guard.ledger.savings import PAGE, SqlSavings
+from guard.spending import Question
 from tests.changing import replace
 
 DAY_1 = 1_764_547_200_000  # 2025-12-01T00:00:00Z
@@ -90,13 +97,17 @@ async def terminated(ledger, number, *, user="ann", ladder=HISTORY, per_hour="14
         await ledger.savings.put({one.number: estimate(one.stopped, ladder, method) for one in pending})
 
 
-async def observed(ledger, number, *, user="ann"):
+async def observed(ledger, number, *, user="ann", ladder=HISTORY, hours=2):
     """
-    Put a run on record that a policy only observed, and that completed two hours later.
+    Put a run on record that a policy only observed, with its forecast, and that completed so many hours later.
     """
-    end = end_of(number, DAY_1 + 2 * HOUR_MS, 26 * HOUR_MS, "364", user=user, name=user)
-    finding = Finding(key=end.job.key, target="lab", run=1, policy="watch", reason="observe", text="t", deadline_ms=DAY_1)
-    await ledger.record([finding], at_ms=DAY_1)
+    end = end_of(number, DAY_1 + hours * HOUR_MS, (24 + hours) * HOUR_MS, 14 * (24 + hours), user=user, name=user)
+    like = replace(LIKE, user=user)
+    stopped = Stopped(like=like, elapsed_ms=24 * HOUR_MS, per_hour=Fraction(14), currency="CNY")
+    about = {"key": end.job.key, "target": "lab", "run": 1, "policy": "watch", "reason": "observe", "text": "t"}
+    await ledger.record([Finding(**about, deadline_ms=DAY_1, basis=basis_of(stopped, Method()))], at_ms=DAY_1)
+    for one in await ledger.forecasts.asked(limit=10):
+        await ledger.forecasts.put({one.number: estimated(one.basis, ladder)})
     await ledger.history.put([end], seen=[observe(None, end.job)])
 
 
@@ -184,8 +195,9 @@ def test_potential_harm_and_what_has_no_price(tmp_path, kept):
     """
     assert len(kept) == 4
     sections = reported(tmp_path)["sections"]
-    (seen,), (hurt,) = sections["potential"], sections["harm"]
+    (seen,), (hurt,), (tried,) = sections["potential"], sections["harm"], sections["forecasts"]
     assert (seen["policy"], seen["runs"], Decimal(seen["potential"])) == ("watch", 1, 28)
+    assert (tried["compared"], Decimal(tried["measured"]), tried["assumed"], tried["unfollowed"]) == (1, 28, 0, 0)
     assert (hurt["completed_1h"], hurt["completed_4h"], Decimal(hurt["spent_4h"])) == (0, 1, Decimal(24 * 14))
     assert [(one["billing_code"], one["runs"]) for one in sections["unpriced"]] == [("new", 1)]
     assert [one["method"] for one in sections["jobs"]] == ["no price", "assumed", "Kaplan-Meier", "Kaplan-Meier"]
@@ -246,7 +258,145 @@ def test_savings_lists_and_recomputes(tmp_path, kept):
     assert Decimal(rows[0]["expected"]) == kept[0][0].savings_expected > 0
     assert Fraction(rows[0]["upper"]) == 336
     code, out, _ = guard(tmp_path, "savings", "--recompute")
-    assert (code, out) == (0, "3 of 4 confirmed terminations have an estimate; every figure follows from it\n")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "3 of 4 confirmed terminations have an estimate, 1 of 1 observed matches a forecast",
+            "9 of 9 figures of confirmed terminations are equal",
+            "1 of 1 figures of what observed runs cost after the match are equal",
+            "1 of 1 figures of what an estimate at the match expected of them are equal",
+            "11 figures were worked out again, and 11 of them are equal; every figure follows",
+        ],
+    )
+    told = json.loads(guard(tmp_path, "savings", "--recompute", "--output", "json")[1])
+    assert (told["recomputed"], told["equal"], told["wrong"]) == (11, 11, [])
+    assert told["figures"]["forecasts"] == {"recomputed": 1, "equal": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        pytest.param("expected = '1'", 1, "match 1 (watch): expected is 1, and its inputs give", id="a-forecast"),
+        pytest.param(
+            "potential = '1'", 1, "match 1 (watch): potential is 1, and the end of its run gives 28", id="measured"
+        ),
+        pytest.param("basis = NULL", 1, "match 1 (watch): its forecast is about another run", id="no-run"),
+        pytest.param("forecast = '{'", 4, "cannot give the forecasts: match 1: ", id="no-forecast"),
+    ],
+)
+def test_a_forecast_that_was_changed_by_hand_is_named(tmp_path, kept, change, code, said):
+    """
+    A figure of an observed run that does not follow is said with its match and policy, and the exit code is not 0.
+    """
+    assert kept
+    with contextlib.closing(sqlite3.connect(tmp_path / "guard.db")) as database, database:
+        database.execute(f"UPDATE findings SET {change}")  # noqa: S608
+    got, out, errors = guard(tmp_path, "savings", "--recompute")
+    assert (got, "Traceback" in errors) == (code, False)
+    assert said in " ".join(errors.split())
+    if code == 1:
+        assert "NOT every figure follows from the ledger: 1 differences" in out
+
+
+def test_the_estimator_is_compared_in_every_form(tmp_path):
+    """
+    How many runs were compared, and measured and expected of these, stand in each form of the report and in explain.
+    """
+    url = f"sqlite:///{tmp_path}/guard.db"
+
+    async def fill():
+        ledger = await open_ledger(url)
+        try:
+            # The second one ran beyond the horizon, which counts for a day; of the third one there were too few like runs.
+            await observed(ledger, 1)
+            await observed(ledger, 2, hours=60)
+            await observed(ledger, 3, ladder=Ladder([]))
+            return [one async for page in ledger.forecasts.kept() for one in page]
+        finally:
+            await ledger.aclose()
+
+    one, two, three = asyncio.run(fill())
+    assert (one.expected == two.expected, three.expected) == (True, None)
+    measured, expected, potential = Decimal(14 * 26), 2 * one.expected, Decimal(14 * 64)
+    sections = reported(tmp_path)["sections"]
+    (seen,), (tried,) = sections["potential"], sections["forecasts"]
+    figures = {name: Decimal(tried[name]) for name in ("measured", "expected")}
+    assert figures == {"measured": measured, "expected": expected}
+    assert (seen["runs"], Decimal(seen["potential"]), tried["compared"], tried["assumed"]) == (3, potential, 2, 1)
+    span = ("--from", "2025-11-01", "--to", "2025-12-31", "--output")
+    written = {form: guard(tmp_path, "report", *span, form)[1] for form in FORMS}
+    lines = list(csv.reader(io.StringIO(written["csv"])))
+    heads, row = lines[lines.index(["forecasts"]) + 1 :][:2]
+    assert {name: Decimal(cell) for name, cell in zip(heads, row, strict=True) if name in figures} == figures
+    values = [(each["data-key"], each["value"]) for tag, each in Page(written["html"]).elements if tag == "data"]
+    assert {(key, Decimal(value)) for key, value in values if key in figures and value} >= set(figures.items())
+    for said in (
+        written["table"],
+        written["markdown"].replace("\\", ""),
+        guard(tmp_path, "explain", "--policy", "watch")[1],
+    ):
+        assert {f"{measured:.2f}", f"{expected:.2f}"} <= set(said.split())
+    told = json.loads(guard(tmp_path, "explain", "--policy", "watch", "--output", "json")[1])
+    assert (told["sections"]["potential"], told["sections"]["forecasts"]) == ([seen], [tried])
+
+
+COPIES = 700
+ALWAYS = Period(0, 2**60)
+
+
+def copied(path):
+    """
+    Multiply the first termination of a ledger by copying its row.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(intents)") if row[1] != "number"]
+        columns = ", ".join(names)
+        database.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {COPIES}) "  # noqa: S608
+            f"INSERT INTO intents ({columns}) SELECT {columns} FROM intents, n WHERE number = 1"
+        )
+
+
+class Alive(SqlSavings):
+    """
+    The savings in a ledger; *most* estimates were there at once whenever a page was asked for.
+    """
+
+    most = 0
+
+    async def estimates(self, *, period=None):
+        """
+        Count what is there at each page.
+        """
+        async for page in super().estimates(period=period):
+            type(self).most = max(self.most, sum(isinstance(one, Estimate) for one in gc.get_objects()))
+            yield page
+
+
+def test_a_long_range_is_not_held_whole(tmp_path, kept):
+    """
+    Of many terminations a page of estimates and the newest few are there at once, and the sums are those of all of them.
+    """
+    copied(tmp_path / "guard.db")
+    expected = kept[0][0].savings_expected
+
+    async def look():
+        ledger = await open_ledger(f"sqlite:///{tmp_path}/guard.db", read_only=True)
+        try:
+            ledger.savings = Alive(ledger)
+            zone = ZoneInfo("UTC")
+            return await gathered(ledger, Question(period=ALWAYS, by=("user",), zone=zone, terms=Terms(), now_ms=DAY_1))
+        finally:
+            await ledger.aclose()
+
+    del kept
+    gc.collect()
+    found = asyncio.run(look())
+    assert found.terminations == COPIES + 4
+    assert found.totals()["CNY"].expected == (COPIES + 2) * expected
+    assert len(found.newest) == NEWEST
+    # A page, the one before it that goes, and the newest.
+    assert PAGE < Alive.most <= 2 * PAGE + NEWEST + 5 < COPIES
 
 
 @pytest.mark.parametrize(

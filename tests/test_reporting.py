@@ -17,10 +17,11 @@ from guard.core.clawback import WINDOW_MS
 from guard.core.harm import WITHIN_MS, Harm, Hindsight
 from guard.core.spans import DAY_MS
 from guard.core.totals import Total
-from guard.reporting.contents import Saved, harm, potential, savings
+from guard.reporting.contents import Saved, forecasts, harm, potential, savings
 from guard.reporting.page import as_html
 from guard.reporting.sections import Column, Range, Report, Section, shown
 from guard.reporting.texts import as_csv, as_json, as_markdown, as_tables
+from tests.changing import replace
 
 HOSTILE = {
     "script": '"><script>alert(1)</script>',
@@ -261,6 +262,8 @@ SEEN = Hindsight(
     compared=30,
     measured=Decimal(400),
     expected=Decimal(410),
+    assumed=4,
+    unfollowed=1,
 )
 
 
@@ -282,12 +285,46 @@ def test_savings_show_all_three_numbers_and_how():
     assert page.count("<rect") == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "figures"),
+    [
+        pytest.param({}, (400, 410, Decimal("1.02")), id="compared"),
+        pytest.param({"measured": Decimal(0)}, (0, 410, None), id="nothing-was-measured"),
+        pytest.param({"compared": 0}, (None, None, None), id="nothing-was-compared"),
+    ],
+)
+def test_what_was_expected_stands_beside_what_was_measured(changes, figures):
+    """
+    The estimator is shown with the number of runs that it was tried on; where there is none, no figure looks like a good one.
+    """
+    section = forecasts([replace(SEEN, **changes)], horizon_ms=DAY_MS)
+    assert tuple(section.column(key)[0] for key in ("measured", "expected", "ratio")) == figures
+    counts = [section.column(key)[0] for key in ("compared", "assumed", "unfollowed")]
+    assert counts == [changes.get("compared", 30), 4, 1]
+    assert "24h" in section.note
+
+
+def test_a_mark_beyond_its_bar_is_inside_the_chart():
+    """
+    Where more was expected than measured, the mark is drawn to the same scale, and the figure stands behind it.
+    """
+    section = forecasts([replace(SEEN, measured=Decimal(100), expected=Decimal(400))], horizon_ms=DAY_MS)
+    page = as_html(Report(title="t", period="p", made="m", currency="CNY", sections=(section,)))
+    svg = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314  # our own text
+    bar, mark = (one.attrib for one in svg.iter("rect"))
+    figure = list(svg.iter("text"))[1]
+    right = float(svg.attrib["viewBox"].split()[2])
+    assert float(bar["width"]) * 4 == pytest.approx(float(mark["x"]) + 1.5, abs=1)
+    assert float(mark["x"]) < float(figure.attrib["x"]) < right
+    assert figure.text == "100.00"
+
+
 def test_hindsight_stands_in_two_tables():
     """
-    What policies would have saved is measured beside what was expected; whom they would have hurt has its own table.
+    What policies would have saved is measured; whom they would have hurt has its own table.
     """
-    saved, hurt = potential([SEEN], horizon_ms=DAY_MS), harm([SEEN])
-    assert (saved.column("potential"), saved.column("measured"), saved.column("expected")) == ([500], [400], [410])
+    saved, hurt = potential([SEEN]), harm([SEEN])
+    assert (saved.column("potential"), saved.column("runs"), saved.column("lost")) == ([500], [40], [0])
     assert (hurt.column("completed_1h"), hurt.column("spent_1h")) == ([2], [480])
     assert (hurt.column("completed_24h"), hurt.column("spent_24h")) == ([4], [None])
 

@@ -1,12 +1,14 @@
 """
-What a report says of savings, potential and harm, in sections with the sentences that belong beside the figures.
+What a report says of savings, potential, forecasts and harm, in sections with the sentences that belong beside the figures.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from guard.core.harm import Hindsight
+from guard.core.savings import exact
 from guard.core.spans import format_span
 from guard.core.totals import Total
 from guard.reporting.sections import Cell, Column, Range, Section
@@ -82,9 +84,9 @@ def savings(saved: Sequence[Saved], *, by: str, horizon_ms: int, min_ends: int) 
     )
 
 
-def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
+def potential(policies: Sequence[Hindsight]) -> Section:
     """
-    Return what policies that only observe would have saved, measured, beside what an estimate at the deadline said.
+    Return what policies that only observe would have saved, measured.
     """
     columns = {
         "policy": "policy",
@@ -96,36 +98,54 @@ def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
         "potential": "measured to their own end",
         "so_far": "of those still running",
         "unpriced": "without a price",
-        "compared": "compared",
-        "measured": "measured of these",
-        "expected": "expected of these",
+    }
+    return Section(
+        key="potential",
+        title="What policies that only observe would have saved",
+        columns=_columns(columns),
+        rows=tuple(tuple(getattr(one, key) for key in columns) for one in policies),
+        note=(
+            "Measured, not estimated: the cost from the deadline to the job's own end. A run that several policies would "
+            "have ended is in the row of each, so rows do not add up."
+        ),
+        charts=(Range(title="Measured to their own end, by policy.", label="policy", high="potential"),),
+    )
+
+
+def forecasts(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
+    """
+    Return how good the estimator of savings is: what it said of observed runs at the deadline, beside what they then cost.
+    """
+    columns = {
+        "policy": "policy",
+        "currency": "currency",
+        "compared": "runs compared",
+        "measured": "measured",
+        "expected": "expected at the deadline",
+        "ratio": "expected / measured",
         "assumed": "not compared: assumed",
         "unfollowed": "not compared: not seen to the horizon",
     }
     rows: list[tuple[Cell, ...]] = []
     for one in policies:
-        row = {key: getattr(one, key) for key in columns}
-        if not one.compared:
-            # Nothing was compared; a pair of zeros would look like an estimator that is never wrong.
-            row |= {"measured": None, "expected": None}
-        rows.append(tuple(row.values()))
+        # If nothing was compared, a pair of zeros would look like an estimator that is never wrong.
+        figures = (one.measured, one.expected, _ratio(one.expected, one.measured)) if one.compared else (None, None, None)
+        rows.append((one.policy, one.currency, one.compared, *figures, one.assumed, one.unfollowed))
     return Section(
-        key="potential",
-        title="What policies that only observe would have saved",
+        key="forecasts",
+        title="How good the estimate of savings is, tried on them",
         columns=_columns(columns),
         rows=tuple(rows),
         note=(
-            "Measured, not estimated: the cost from the deadline to the job's own end. A run that several policies would "
-            "have ended is in the row of each, so rows do not add up. Expected is what the estimator of savings said at the "
-            "deadline, from what was known by then; measured of these is what the same runs cost over the same horizon "
-            f"({format_span(horizon_ms)} now, for each run that of its day). Compared are runs whose deadline is a whole "
-            "horizon ago, and none whose saving would have been assumed for want of like runs. Runs not seen to it, "
-            "because something else ended them or they were lost, are long ones: where there are many, measured is too low."
+            "Expected is what the estimator of savings said at the deadline, from what was known by then; measured is what "
+            f"the same runs then cost over the same horizon ({format_span(horizon_ms)} now, for each run that of its day). "
+            "Compared are runs whose deadline is a whole horizon ago, and none whose saving would have been assumed for want "
+            "of like runs. Runs that were not seen to the horizon, because something else ended them or they were lost, are "
+            "long ones: where there are many, measured is too low."
         ),
         charts=(
-            Range(title="Measured to their own end, by policy.", label="policy", high="potential"),
             Range(
-                title="Of the runs compared: the bar and the figure are measured, the mark is expected.",
+                title="The bar and the figure are measured, the mark is expected.",
                 label="policy",
                 middle="expected",
                 high="measured",
@@ -133,6 +153,10 @@ def potential(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
             ),
         ),
     )
+
+
+def _ratio(expected: Decimal, measured: Decimal) -> Decimal | None:
+    return exact(Fraction(expected) / Fraction(measured)).quantize(Decimal("0.01")) if measured else None
 
 
 def harm(policies: Sequence[Hindsight]) -> Section:

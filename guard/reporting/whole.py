@@ -15,7 +15,7 @@ from guard.core.savings import exact
 from guard.core.spans import HOUR_MS
 from guard.gathered import NEWEST, UNKNOWN, money
 from guard.report import iso
-from guard.reporting.contents import Saved, harm, potential, savings
+from guard.reporting.contents import Saved, forecasts, harm, potential, savings
 from guard.reporting.sections import Cell, Column, Range, Report, Section
 from guard.spending import Spent
 
@@ -53,7 +53,8 @@ def whole(account: Account, *, horizon_ms: int, min_ends: int) -> Report:
             _terminations(account),
             savings(_saved(account), by=account.by, horizon_ms=horizon_ms, min_ends=min_ends),
             _each(account),
-            potential(account.hindsight, horizon_ms=horizon_ms),
+            potential(account.hindsight),
+            forecasts(account.hindsight, horizon_ms=horizon_ms),
             harm(account.hindsight),
             _offenders(account),
             _unpriced(account),
@@ -63,14 +64,15 @@ def whole(account: Account, *, horizon_ms: int, min_ends: int) -> Report:
 
 def of_policy(name: str, found: Sequence[Hindsight], *, horizon_ms: int, now_ms: int) -> Report:
     """
-    Return what one policy would have done while it only observed: what it would have saved, and whom it would have hurt.
+    Return what one policy would have done while it only observed: what it would have saved, how well that was foreseen, and
+    whom it would have hurt.
     """
     return Report(
         title=f"Policy {name}",
         period="All that the ledger knows",
         made=f"Made by guard {__version__} at {iso(now_ms)}, from its ledger alone",
         currency=", ".join(sorted({one.currency for one in found if one.currency})) or UNKNOWN,
-        sections=(potential(found, horizon_ms=horizon_ms), harm(found)),
+        sections=(potential(found), forecasts(found, horizon_ms=horizon_ms), harm(found)),
     )
 
 

@@ -112,7 +112,9 @@ YOUNG = replace(ENDED, deadline_ms=NOW - DAY_MS + 1, end_ms=NOW - DAY_MS + 2)
         pytest.param(replace(ENDED, deadline_ms=NOW - DAY_MS, end_ms=NOW), (1, 0, 0), id="a-whole-horizon-ago"),
         pytest.param(YOUNG, (0, 0, 0), id="less-than-a-horizon-ago"),
         pytest.param(replace(YOUNG, forecast=ASSUMED), (0, 0, 0), id="assumed-less-than-a-horizon-ago"),
-        pytest.param(replace(YOUNG, forecast=Forecast(horizon_ms=1, expected=Decimal(35))), (1, 0, 0), id="a-shorter-horizon"),
+        pytest.param(
+            replace(YOUNG, forecast=Forecast(horizon_ms=1, expected=Decimal(35))), (1, 0, 0), id="a-shorter-horizon"
+        ),
         pytest.param(after(DAY_MS, end=End.UNSEEN), (1, 0, 0), id="still-runs-after-the-horizon"),
         pytest.param(after(DAY_MS - 1, end=End.UNSEEN), (0, 0, 0), id="runs-and-was-not-seen-at-the-horizon-yet"),
         pytest.param(after(DAY_MS, end=End.UNSEEN, lost=True), (1, 0, 0), id="lost-from-view-after-it"),

@@ -94,7 +94,7 @@ def test_unknown_orders_nothing(changes):
         pytest.param(Mode.ENFORCE, Act.TERMINATE, 1, [], 0, id="enforce-terminate"),
         pytest.param(Mode.ENFORCE, Act.NOTIFY, 0, [], 1, id="enforce-notify"),
         pytest.param(Mode.OBSERVE, Act.TERMINATE, 0, ["observe"], 0, id="observe-terminate"),
-        pytest.param(Mode.OBSERVE, Act.NOTIFY, 0, ["observe"], 0, id="observe-notify"),
+        pytest.param(Mode.OBSERVE, Act.NOTIFY, 0, ["observe_spared"], 0, id="observe-notify"),
     ],
 )
 def test_modes_and_actions(mode, action, orders, held, notices):
@@ -222,6 +222,23 @@ def test_a_closed_gate_holds_back(standing, reason):
     built = made(decided(running(), ENFORCED), **standing)
     assert [one.reason for one in built.held] == ([] if reason is None else [reason])
     assert len(built.orders) == (reason is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "exemptions", "said"),
+    [
+        pytest.param({}, (exemption(ANN),), "exemption spare: user = ann", id="exempt"),
+        pytest.param({"user": UNREADABLE}, (exemption(ANN),), "exemption spare, because a fact", id="perhaps-exempt"),
+        pytest.param({"user": "bob"}, (exemption(ANN),), "", id="not-exempt"),
+    ],
+)
+def test_what_would_be_spared_anyway_is_observed_apart(changes, exemptions, said):
+    """
+    A policy that only observes saves nothing of a job that it would not end if it were enforced.
+    """
+    decision = decided(running(**changes), policy(OVER_A_DAY, mode=Mode.OBSERVE), exemptions=exemptions)
+    (found,) = made(decision).held
+    assert (found.reason, said in found.text) == ("observe_spared" if said else "observe", True)
 
 
 def test_the_job_itself_is_named_before_the_gate():

@@ -4,6 +4,7 @@ The savings in the daemon: estimated after the fact, from what nobody touched, e
 
 import asyncio
 from collections import Counter
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -71,6 +72,9 @@ async def rows(stand):
     """
     pages = stand.raw.savings.estimates()
     return [SavedRow(intent=one, estimate=kept, basis=basis) async for page in pages for one, kept, basis in page]
+
+
+WHERE = {"target": "lab", "policy": "one-day", "currency": "CNY"}
 
 
 def stopping(act, *jobs, ends=(), **options):
@@ -360,7 +364,7 @@ def test_what_a_policy_only_observed_is_measured():
         await stand.walk()
         await stand.read_ends()
         assert stand.value("potential_savings_total", **where) == 28
-        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, (DAY_MS, NOW_MS + DAY_MS)))
+        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, now_ms=NOW_MS + DAY_MS))
         assert (seen.runs, seen.running, seen.potential) == (1, 0, 28)
         assert [(one.completed, one.spent) for one in seen.harm] == [(0, 0), (1, 25 * 14), (1, 25 * 14)]
         seeded = Metrics(version="test")
@@ -383,7 +387,7 @@ def test_what_still_runs_or_was_ended_by_another_is_no_potential():
         await stand.walk()
         await stand.read_ends()
         assert await stand.raw.savings.counted() == ([], [])
-        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, (DAY_MS, NOW_MS + DAY_MS)))
+        (seen,) = await stand.raw.read("look", lambda at: looked_back(at, stand.view.terms, now_ms=NOW_MS + DAY_MS))
         assert (seen.policy, seen.runs, seen.running, seen.cut_short, seen.potential) == ("watch", 2, 1, 1, 0)
         assert seen.so_far > 0
 
@@ -418,5 +422,178 @@ def test_what_is_submitted_again_is_taken_back():
         seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), *await stand.raw.savings.counted())
         assert seeded.registry.get_sample_value("costguard_savings_clawed_back_total", where) == float(saved)
         assert taken[-1] == pytest.approx(float(saved))
+
+    stopping(act, ends=LONG)
+
+
+def again(stand, number=8, *, hours=40, **facts):
+    """
+    Submit the same work once more, an hour after the stand began.
+    """
+    begun = NOW_MS + HOUR_MS
+    plan = {"create_time_ms": begun, "start_time_ms": begun, "end_time_ms": begun + hours * HOUR_MS}
+    stand.world.add(running(f"job-{number}", **{"node_count": 4, "name": f"train-{number}", **plan, **facts}))
+
+
+async def take_back(stand, *, hours):
+    """
+    Let time pass, see what there is, and take back.
+    """
+    stand.clock.seconds += hours * 3600
+    await stand.walk()
+    await stand.read_ends()
+    await estimating(stand).claw_back()
+
+
+def test_a_claw_back_goes_on_after_a_restart():
+    """
+    Another process takes back what is new and nothing twice, also if it begins in the middle, and its counters go on.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        stand.take(NONE)
+        again(stand)
+        await take_back(stand, hours=3)
+        _, (before,) = await stand.raw.savings.counted()
+        assert before.amount == pytest.approx(28, rel=1e-2)
+        stand.begin()
+        stand.view.terms = Terms(prices=BOOK)
+        stand.metrics.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), *await stand.raw.savings.counted())
+        await take_back(stand, hours=0)
+        assert stand.value("savings_clawed_back_total", **WHERE) == float(before.amount)
+        await take_back(stand, hours=1)
+        _, (after,) = await stand.raw.savings.counted()
+        assert float(after.amount - before.amount) == pytest.approx(14, rel=1e-2)
+        assert stand.value("savings_clawed_back_total", **WHERE) == pytest.approx(float(after.amount))
+
+    stopping(act, ends=LONG)
+
+
+def test_a_claw_back_of_a_policy_that_is_gone():
+    """
+    What a removed policy saved is taken back all the same, and its counter stays.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        stand.take(NONE)
+        stand.metrics.took_policies(stand.set, ["lab"], at=stand.clock.now())
+        again(stand)
+        await take_back(stand, hours=2)
+        assert stand.value("savings_clawed_back_total", **WHERE) == pytest.approx(14, rel=1e-2)
+
+    stopping(act, ends=LONG)
+
+
+def test_a_claw_back_taken_twice_counts_once():
+    """
+    Two turns at the same moment, one after the other or both at once, take what one takes.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        stand.take(NONE)
+        again(stand)
+        await take_back(stand, hours=2)
+        once = stand.value("savings_clawed_back_total", **WHERE)
+        await asyncio.gather(*(estimating(stand).claw_back() for _ in range(3)))
+        assert stand.value("savings_clawed_back_total", **WHERE) == once > 0
+        _, (kept,) = await stand.raw.savings.counted()
+        assert float(kept.amount) == once
+
+    stopping(act, ends=LONG)
+
+
+def test_work_that_is_submitted_to_another_target():
+    """
+    It takes back of the saving of the policy and target that stopped it, wherever it runs now.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        stand.take(NONE)
+        key = JobKey(region="elsewhere", project_id="another", job_id="job-8")
+        begun = NOW_MS + HOUR_MS
+        other = Job(
+            key=key,
+            target="far",
+            read_at_ms=NOW_MS + 3 * HOUR_MS,
+            phase="Completed",
+            resources=(PART,),
+            user="alice",
+            name="train-8",
+            create_time_ms=begun,
+        )
+        end = Ended(
+            job=other,
+            run=1,
+            told=Told.READ,
+            ended_ms=NOW_MS + 3 * HOUR_MS,
+            running_ms=2 * HOUR_MS,
+            cost=Decimal(28),
+            currency="CNY",
+        )
+        await history(stand, end)
+        await take_back(stand, hours=4)
+        assert stand.value("savings_clawed_back_total", **WHERE) == 28
+        assert stand.value("savings_clawed_back_total", **{**WHERE, "target": "far"}) is None
+        await history(stand, end)
+        await take_back(stand, hours=1)
+        assert stand.value("savings_clawed_back_total", **WHERE) == 28
+
+    stopping(act, ends=LONG)
+
+
+def test_a_claw_back_of_an_assumed_saving_is_counted_apart():
+    """
+    What is taken of an assumption is in its own counter, in the ledger and after a restart, and never in that of expected.
+    """
+
+    async def act(stand):
+        method = Method(assumed_ms=2 * HOUR_MS)
+        stand.cycle.enforcer = replace(stand.enforcer, confirmation=Confirmation(method=method))
+        await estimating(stand).turn()
+        stand.take(NONE)
+        again(stand)
+        await take_back(stand, hours=2)
+        await take_back(stand, hours=9)
+        assert stand.value("savings_assumed_total", **WHERE) == 28
+        assert stand.value("savings_assumed_clawed_back_total", **WHERE) == pytest.approx(28)
+        assert not stand.value("savings_clawed_back_total", **WHERE)
+        _, (kept,) = await stand.raw.savings.counted()
+        assert (kept.amount, kept.assumed) == (28, True)
+        seeded = Metrics(version="test")
+        seeded.seed(await stand.raw.tallies(), await stand.raw.finding_counts(), *await stand.raw.savings.counted())
+        assert seeded.registry.get_sample_value("costguard_savings_assumed_clawed_back_total", WHERE) == 28
+        assert seeded.registry.get_sample_value("costguard_savings_clawed_back_total", WHERE) is None
+
+    stopping(act)
+
+
+@pytest.mark.parametrize(
+    ("facts", "holds"),
+    [
+        pytest.param({"user": "bob"}, True, id="another-user"),
+        pytest.param({"user": ""}, True, id="an-unreadable-user"),
+        pytest.param({"name": "eval-8"}, True, id="other-work"),
+        pytest.param({}, False, id="without-the-ledger"),
+    ],
+)
+def test_what_takes_nothing_back(facts, holds):
+    """
+    Other work takes nothing back, and who does not hold the ledger writes nothing.
+    """
+
+    async def act(stand):
+        await estimating(stand).turn()
+        stand.take(NONE)
+        again(stand, **facts)
+        stand.clock.seconds += 3 * 3600
+        await stand.walk()
+        stand.lease.holding = holds
+        await estimating(stand).claw_back()
+        assert await stand.raw.savings.counted() == ([], [])
+        assert not stand.value("savings_clawed_back_total", **WHERE)
 
     stopping(act, ends=LONG)

@@ -49,6 +49,7 @@ NAMES = {
     "savings_assumed target,policy,currency",
     "potential_savings target,policy,currency",
     "savings_clawed_back target,policy,currency",
+    "savings_assumed_clawed_back target,policy,currency",
     "spend_rate_per_hour target,currency",
     "spend_rate_by_billing_code_per_hour billing_code,currency",
     "spend_rate_by_flavor_type_per_hour flavor_type,currency",
@@ -79,7 +80,8 @@ def counters(metrics):
     The samples above 0 of the counters that the ledger backs.
     """
     savings = ("savings_upper", "savings_expected", "savings_lower", "savings_assumed", "potential_savings")
-    backed = ("terminations", "potential_terminations", "cards_released", *savings)
+    taken = ("savings_clawed_back", "savings_assumed_clawed_back")
+    backed = ("terminations", "potential_terminations", "cards_released", *savings, *taken)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in metrics.registry.collect()

@@ -15,9 +15,9 @@ from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, keyed, named, u
 from guard.core.facts import ABSENT, LIVE_PHASES, UNREADABLE, Job, Resource
 from guard.core.records import Walk
 from guard.errors import LedgerUnusable
-from guard.ledger import observations, open_ledger
+from guard.ledger import open_ledger
 from guard.ledger.jobcodec import decode, encode
-from guard.ledger.rows import draft_columns
+from guard.ledger.rows import draft_columns, finding_columns
 from tests.changing import replace
 
 JOB = Job(
@@ -233,7 +233,8 @@ def first_ledger(url):
         intent = {key: value for key, value in draft_columns(DRAFT).items() if key != "work"}
         intent |= {"state": "intended", "created_ms": 1, "note": ""}
         connection.execute(sa.insert(sa.table("intents", *map(sa.column, intent))), intent)
-        observations.record(connection, [FINDING], at_ms=1)
+        found = {key: value for key, value in finding_columns(FINDING).items() if key != "basis"} | {"at_ms": 1}
+        connection.execute(sa.insert(sa.table("findings", *map(sa.column, found))), found)
     engine.dispose()
 
 

@@ -15,6 +15,7 @@ from guard.core.protocol import Outcome, State
 from guard.core.records import Closing
 from guard.core.work import Basis, Work
 from guard.errors import LedgerUnusable
+from guard.ledger.clawbacks import taken_of_each
 from guard.ports import Pending
 from tests.changing import replace
 
@@ -238,6 +239,37 @@ def test_what_is_taken_back_only_grows_and_never_beyond_the_saving(url):
         assert told == [[10], [], [10], [2], [Decimal("2.68")], []]
         _, (sums,) = await ledger.savings.counted()
         assert sums.amount == made.figures.expected
+
+    use(url, work)
+
+
+def test_what_is_taken_of_measured_and_of_assumed_savings_stands_apart(url):
+    """
+    Each sum has a place of its own, so that neither is taken for the other, in all and for each termination.
+    """
+
+    async def work(ledger):
+        measured, other = await stopped(ledger), await stopped(ledger, "job-2")
+        run = PastRun(like=WORK.like, entry_ms=0, exit_ms=9 * HOUR_MS, exit_at_ms=0, end=End.OWN)
+        for one in await ledger.savings.pending(limit=2):
+            ladder = Ladder([run] * 40 if one.number == measured else [])
+            method = Method(horizon_ms=one.horizon_ms, assumed_ms=HOUR_MS)
+            await ledger.savings.put({one.number: estimate(one.stopped, ladder, method)})
+        assert [(one.number, one.assumed) for one in await ledger.savings.terminated(since_ms=0)] == [
+            (measured, False),
+            (other, True),
+        ]
+        told = [
+            Clawback(number=number, key=named(job), run=1, amount=Decimal(amount), currency="CNY", assumed=assumed)
+            for number, job, amount, assumed in ((measured, "a", 3, False), (other, "a", 5, True), (other, "b", 90, True))
+        ]
+        fell = await ledger.savings.claw_back(told, at_ms=9)
+        assert [(one.amount, one.assumed) for one in fell] == [(3, False), (5, True), (Decimal("7.34"), True)]
+        _, sums = await ledger.savings.counted()
+        assert [(one.amount, one.assumed) for one in sums] == [(3, False), (Decimal("12.34"), True)]
+        taken = await ledger.read("look", lambda at: taken_of_each(at, measured, other))
+        assert [(taken[one].measured, taken[one].assumed) for one in (measured, other)] == [(3, 0), (0, Decimal("12.34"))]
+        assert await ledger.read("look", lambda at: taken_of_each(at, other + 1, other + 9)) == {}
 
     use(url, work)
 
