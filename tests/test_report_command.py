@@ -21,6 +21,7 @@ import structlog
 from test_reporting import HOSTILE, Page
 from typer.testing import CliRunner
 
+from guard.accounts import gathered
 from guard.cli import app
 from guard.core.ended import Ended, Told
 from guard.core.estimate import Estimate, Method, Stopped, basis_of, estimate, estimated
@@ -34,7 +35,7 @@ from guard.core.records import Closing, Draft
 from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, HOUR_MS
 from guard.core.work import Basis, Work
-from guard.gathered import NEWEST, gathered
+from guard.gathered import NEWEST
 from guard.ledger import open_ledger
 from guard.ledger.savings import PAGE, SqlSavings
 from guard.spending import Question

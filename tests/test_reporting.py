@@ -295,7 +295,7 @@ def test_savings_show_all_three_numbers_and_how():
 )
 def test_what_was_expected_stands_beside_what_was_measured(changes, figures):
     """
-    The estimator is shown with the number of runs that it was tried on; where there is none, no figure looks like a good one.
+    The estimator is shown with the number of runs that it was tried on; without one, no figure looks like a good one.
     """
     section = forecasts([replace(SEEN, **changes)], horizon_ms=DAY_MS)
     assert tuple(section.column(key)[0] for key in ("measured", "expected", "ratio")) == figures

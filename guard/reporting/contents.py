@@ -139,9 +139,9 @@ def forecasts(policies: Sequence[Hindsight], *, horizon_ms: int) -> Section:
         note=(
             "Expected is what the estimator of savings said at the deadline, from what was known by then; measured is what "
             f"the same runs then cost over the same horizon ({format_span(horizon_ms)} now, for each run that of its day). "
-            "Compared are runs whose deadline is a whole horizon ago, and none whose saving would have been assumed for want "
-            "of like runs. Runs that were not seen to the horizon, because something else ended them or they were lost, are "
-            "long ones: where there are many, measured is too low."
+            "Compared are runs whose deadline is a whole horizon ago, and none whose saving would have been assumed for "
+            "want of like runs. Runs that were not seen to the horizon, because something else ended them or they were "
+            "lost, are long ones: where there are many, measured is too low."
         ),
         charts=(
             Range(
