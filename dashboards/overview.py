@@ -18,6 +18,7 @@ BOUNDS = {
     "upper": SAVED,
     "assumed": f"costguard_savings_assumed_total{{{BOTH}}}",
     "taken back": f"costguard_savings_clawed_back_total{{{BOTH}}}",
+    "taken back of assumed": f"costguard_savings_assumed_clawed_back_total{{{BOTH}}}",
 }
 AT_MOST = (
     "An upper bound, not an estimate: the rate of each job whose termination was confirmed, for the time to the horizon (setting "
@@ -97,7 +98,7 @@ def overview() -> Board:
         lines(
             "Saved, with its bounds",
             "Expected is what like jobs that nobody stopped say (Kaplan-Meier), lower its one-sided 95 % limit, upper what the jobs could "
-            "have cost at most. What is assumed for want of like jobs stands apart and is not in expected. Taken back is what was submitted again. Since the ledger began.",
+            "have cost at most. What is assumed for want of like jobs stands apart and is not in expected. Taken back is what was submitted again, of expected and of assumed savings apart. Since the ledger began.",
             {
                 f"{name} ({{{{currency}}}})": total(query, "target", "policy", "currency", by="currency")
                 for name, query in BOUNDS.items()

@@ -119,7 +119,7 @@ def policies() -> Board:
         bars(
             "If it were armed and enforced",
             "Jobs that were spared only because the policy observes or the process is disarmed: these would have been terminated, "
-            "since the ledger began.",
+            "since the ledger began. Exempt ones, and those of a policy that only notifies, are not in it (observe_spared).",
             {
                 "{{policy}}": some(
                     total(
