@@ -5,6 +5,7 @@ What the run was then is on record from the match on (``basis``); the estimate f
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from fractions import Fraction
 
 import sqlalchemy as sa
 
@@ -75,6 +76,7 @@ def asked(connection: sa.Connection, limit: int) -> list[Asked]:
         try:
             basis = loaded(row["basis"], Inputs)
             assert basis is not None  # noqa: S101 - as the query says
+            Fraction(basis.per_hour)
             found.append(Asked(number=row["id"], basis=basis, at_ms=from_ms_of(row)))
         except (ValueError, ArithmeticError) as error:
             wrong.append(ValueError(f"match {row['id']}: {error}"))
@@ -107,8 +109,8 @@ def kept(connection: sa.Connection, after: int) -> list[Kept]:
 
 
 def _kept(row: Row) -> Kept:
+    over = spared_of(row) if row["ending"] is not None else None
     try:
-        over = spared_of(row) if row["ending"] is not None else None
         return Kept(
             number=row["id"],
             policy=row["policy"],

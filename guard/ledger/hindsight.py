@@ -119,8 +119,11 @@ def match_of(row: Row, currency: str) -> Match:
     """
     Return a match that was only observed, of a run whose cost is in that currency, with what was forecast in the same one.
     """
-    basis = loaded(row["basis"], Inputs) if row["has_forecast"] else None
     forecast = None
+    try:
+        basis = loaded(row["basis"], Inputs) if row["has_forecast"] else None
+    except ValueError as error:
+        raise ValueError(f"match {row['id']}: {error}") from error
     if basis is not None and basis.currency == currency:
         forecast = Forecast(horizon_ms=basis.horizon_ms, expected=row["expected"])
     return Match(policy=row["policy"], currency=currency, from_ms=from_ms_of(row), forecast=forecast)

@@ -4,9 +4,11 @@ Which runs are alike, and how far they are followed once something is enforced.
 
 import pytest
 from built import NOW
+from hypothesis import given
+from hypothesis import strategies as st
 from past_runs import LIKE, lasting, run
 
-from guard.core.likeness import End, Ladder, Rung, group, known_at
+from guard.core.likeness import End, Ladder, PastRun, Rung, group, known_at
 from guard.core.spans import HOUR_MS
 from guard.core.survival import Observation
 from tests.changing import replace
@@ -204,3 +206,25 @@ def test_the_ladder_of_a_moment_is_made_once():
     assert ladder.before(NOW) is ladder.before(NOW)
     assert ladder.before(NOW) is not ladder.before(NOW + 1)
     assert [one.observations for _, one in ladder.rungs(LIKE)] == [(seen(30),)] * 3
+
+
+@given(
+    began=st.integers(-100, 100),
+    lasts=st.integers(1, 200),
+    first_seen=st.integers(-100, 300),
+    end=st.sampled_from(End),
+    at=st.integers(-50, 350),
+)
+def test_looking_back_is_what_was_seen_then(began, lasts, first_seen, end, at):
+    """
+    What is known later of a run, cut to a moment, is what somebody who looked at that moment had seen of it.
+    """
+    ended, first_seen = began + lasts, max(began, first_seen)
+    whole = PastRun(like=LIKE, entry_ms=min(first_seen, ended) - began, exit_ms=lasts, exit_at_ms=ended, end=end)
+    seen_ms = min(at, ended) - began
+    if ended < at:
+        assert known_at(whole, at) == whole
+    elif first_seen >= at:
+        assert known_at(whole, at) is None
+    else:
+        assert known_at(whole, at) == replace(whole, exit_ms=seen_ms, exit_at_ms=at, end=End.UNSEEN)

@@ -3,17 +3,23 @@ Forecasts: what an estimate at the match says of runs that a policy only observe
 """
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
-from daemon_stand import ECO, EXEMPT, HOUR_MS, NONE, NOW_MS, OBSERVED, ONE_DAY, on_stand, running
+from daemon_stand import ECO, EXEMPT, HOUR_MS, NONE, NOW_MS, OBSERVED, ONE_DAY, on_stand, policies, running
 from test_estimating import BOOK, LONG, estimating, history, past, rows
 from test_metrics import counters
 
 from guard.accounts import looked_back
+from guard.core.decide import decide
+from guard.core.estimate import Method
+from guard.core.facts import Job, JobKey, Resource
 from guard.core.fields import Terms
-from guard.core.likeness import Rung
+from guard.core.likeness import Likeness, Rung
 from guard.core.price import plain_book
+from guard.core.sighting import observe
 from guard.core.spans import DAY_MS, MINUTE_MS
+from guard.daemon.drafts import stake_of
 from guard.daemon.metrics import Metrics
 from guard.saved import Check
 
@@ -169,6 +175,43 @@ def test_a_policy_shows_how_good_the_estimator_is():
         assert (seen.assumed, seen.unfollowed) == (0, 0)
 
     observing(act, *jobs)
+
+
+def test_a_job_of_several_resources():
+    """
+    The rate is that of all of them, and like are jobs of the same codes and of as many cards, as for a termination.
+    """
+    book = plain_book("CNY", {"gpu": Fraction(10), "cpu": Fraction(1, 3)})
+    parts = (
+        Resource(billing_code="gpu", unit_num=2, node_count=3, cards_per_node=8),
+        Resource(billing_code="cpu", unit_num=1, node_count=1, cards_per_node=0),
+    )
+    key, start_ms = JobKey(region="r", project_id="p", job_id="j"), NOW_MS - 30 * HOUR_MS
+    facts = {"phase": "Running", "create_time_ms": start_ms, "start_time_ms": start_ms, "auto_stop_ms": 40 * HOUR_MS}
+    job = Job(key=key, target="lab", read_at_ms=NOW_MS, resources=parts, user="ann", name="train-3", **facts)
+    terms, at_ms = Terms(prices=book), NOW_MS + HOUR_MS
+    decision = decide(policies(OBSERVED), job, observe(None, job), terms, now_ms=NOW_MS)
+    made = stake_of(decision, terms, Method(), at_ms=at_ms)
+    assert (Fraction(made.per_hour), made.elapsed_ms, made.auto_stop_ms) == (60 + Fraction(1, 3), 31 * HOUR_MS, 40 * HOUR_MS)
+    assert made.like == Likeness(user="ann", stem="train", billing_codes="gpu + cpu", cards=24)
+    assert stake_of(decision, Terms(prices=plain_book("CNY", {"gpu": Fraction(10)})), Method(), at_ms=at_ms) is None
+
+
+def test_money_of_another_currency_is_not_compared():
+    """
+    After a start with a price book in another currency, what was forecast in the old one is held against nothing.
+    """
+
+    async def act(stand):
+        await estimating(stand).forecast()
+        stand.begin()
+        stand.view.terms = Terms(prices=plain_book("USD", {ECO.code: Fraction(1, 2)}))
+        await go_on(stand, hours=0)
+        await go_on(stand, hours=30)
+        seen = await back(stand)
+        assert (seen.currency, seen.runs, seen.compared, seen.assumed) == ("USD", 1, 0, 0)
+
+    observing(act, running(**JOB, end_time_ms=NOW_MS + HOUR_MS, ends_as="Completed"))
 
 
 def test_what_would_have_been_assumed_is_compared_with_nothing():

@@ -156,7 +156,10 @@ def test_whatever_a_job_is_called(url, name):
     use(url, work)
 
 
-@pytest.mark.parametrize("change", ["basis = '{'", "basis = 'null'", "basis = replace(basis, 'CNY', '') || 'x'"])
+@pytest.mark.parametrize(
+    "change",
+    ["basis = '{'", "basis = 'null'", "basis = replace(basis, '10/3', 'much')", "basis = replace(basis, '10/3', '1/0')"],
+)
 def test_a_row_that_makes_no_sense_keeps_no_other_waiting(file_url, change):
     """
     The others are forecast first; then the bad one is named, as long as it is there.
