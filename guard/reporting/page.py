@@ -25,8 +25,9 @@ dd { margin: 0; font-size: 1.25rem; font-weight: 600; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid var(--line); }
 th, td { vertical-align: top; overflow-wrap: anywhere; }
+td:not(.n) { min-width: 4rem; }
 td:first-child { min-width: 7rem; }
-th { color: var(--faint); font-weight: 600; }
+th { color: var(--faint); font-weight: 600; overflow-wrap: normal; }
 .n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 @media screen and (max-width: 44rem) {
   thead { display: none; }

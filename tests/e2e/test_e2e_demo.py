@@ -131,11 +131,14 @@ def test_the_report_in_a_browser(demo, tmp_path):
     figures = re.findall(r'<data data-key="(\w+)" value="([-0-9.]*)">([^<]*)</data>', shown)
     confirmed = [one for one in played.intents if one.outcome is Outcome.CONFIRMED]
     told = {key: value for key, value, _ in figures}
-    upper = sum(one.savings_upper or 0 for one in confirmed)
+    # On a busy machine the last ones have no estimate yet, and stand in the table of each termination alone.
+    estimated = [one for one in confirmed if one.savings_lower is not None]
+    upper = sum(one.savings_upper for one in estimated)
+    assert upper > 0
     assert told["terminated"] == str(len(confirmed))
     assert Decimal(told["saved_upper_CNY"]) == upper
     assert (told["saved_upper_CNY"], f"{upper:,.2f}") in {(value, text) for _, value, text in figures}
-    by_policy = Counter(one.draft.policy for one in confirmed)
+    by_policy = Counter(one.draft.policy for one in estimated)
     section = shown[shown.index('<section id="savings">') :]
     rows = re.findall(r'data-key="label">([^<]+)<.*?data-key="terminations" value="(\d+)"', section.split("</section>")[0])
     assert dict(rows) == {policy: str(count) for policy, count in by_policy.items()}
