@@ -70,9 +70,7 @@ class SqlLedger:
 
     def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
         self.name = name
-        self.history = SqlHistory(self)
-        self.savings = SqlSavings(self)
-        self.forecasts = SqlForecasts(self)
+        self.history, self.savings, self.forecasts = SqlHistory(self), SqlSavings(self), SqlForecasts(self)
         self._engine = engine
         self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
         self._reading = reading(engine)
