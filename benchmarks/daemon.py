@@ -81,6 +81,7 @@ class Site:
         fixed = {
             "armed": True,
             "limits": "none",
+            "breaker": "none",
             "listen": "127.0.0.1:0",
             "scan_interval": "60m",
             "walk_interval": "60m",

@@ -64,6 +64,12 @@ def _state(board: Board) -> None:
             Look(words={"0": ("off", "green"), "1": ("PAUSED", "orange")}),
         ),
         number(
+            "Breaker",
+            "Open: something jumped, and nothing of that is terminated until a person has looked (guard breaker).",
+            f"max(costguard_breaker_open{{{GUARD}}})",
+            Look(steps=((None, "green"), (1, "red")), decimals=0),
+        ),
+        number(
             "Right to act",
             "Whether some process holds the ledger for every target; without it, nothing is terminated there.",
             f"min({once(f'costguard_leader{{{TARGET}}}', 'target')})",
@@ -136,7 +142,7 @@ def _terminations(board: Board) -> None:
         ),
         lines(
             "Limits used",
-            "The used share of each limit of terminations within its window. At 100 % what is over it waits.",
+            "The used share of each limit of terminations within its window, of one per policy, user or target the largest. At 100 % what is over it waits.",
             {"{{limit}}": once(f"costguard_limit_used_ratio{{{GUARD}}}", "limit")},
             Look(unit="percentunit", lowest=0, highest=1, steps=((None, "green"), (0.8, "orange"), (1, "red"))),
             steps=True,

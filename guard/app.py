@@ -132,6 +132,7 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
             limits=settings.limits_in_force(),
             walk_every_ms=settings.walk_interval,
             armed_since_ms=int(clock.now() * 1000),
+            breaker=settings.breaker_in_force(),
         )
         deadlines = {name: Deadlines() for name in targets}
         cycle = Cycle(targets=targets, view=view, enforcer=enforcer, rules=rules, deadlines=deadlines)

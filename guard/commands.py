@@ -14,7 +14,7 @@ from guard.core.ended import RunRecord
 from guard.core.facts import Job, JobKey
 from guard.core.plan import Finding
 from guard.core.price import PriceBook
-from guard.core.records import Intent, Pause
+from guard.core.records import Intent
 from guard.core.verdict import Verdict
 from guard.daemon.access import Access
 from guard.daemon.endings import Endings, Keep
@@ -29,7 +29,6 @@ from guard.daemon.status import Telling
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
-from guard.ledger.engine import is_shared, parse, place
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.ledger.standing import LedgerRecord
 from guard.priced import Priced
@@ -73,8 +72,8 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
         )
         async with serving(app, sock, access) as port:
             log.info("guard.started", **_announced(settings), port=port)
-            if settings.armed and settings.limits == "none":
-                log.warning("limits.removed", note="limits: none; nothing bounds how many jobs a wrong policy ends")
+            for event, note in settings.removed():
+                log.warning(event, note=note)
             with service.signals():
                 company = asyncio.create_task(beside(guard, port)) if beside else None
                 if company is not None:
@@ -208,27 +207,6 @@ class _Users:
 
     async def take(self, jobs: Sequence[Job]) -> None:
         self.names.update(job.user for job in jobs if isinstance(job.user, str))
-
-
-async def set_pause(settings: Settings, pause: Pause | None) -> str:
-    """
-    Pull or lift the kill switch of the ledger and return its name; the acting process obeys it before its next call.
-
-    A ledger that is not there is not made: a path that leads elsewhere than the daemon's would pause nothing.
-    """
-    url = parse(settings.ledger)
-    path = place(url)
-    if is_shared(url):
-        async with recorded(settings):
-            pass
-    if path is not None and not path.exists():
-        raise LedgerUnusable(f"there is no ledger {path}, so no guard acts by it; name the daemon's settings with --config")
-    ledger = await open_ledger(settings.ledger)
-    try:
-        await ledger.set_pause(pause)
-        return ledger.name
-    finally:
-        await ledger.aclose()
 
 
 async def intents(settings: Settings, *, job_id: str | None, limit: int) -> Sequence[Intent]:

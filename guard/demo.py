@@ -101,6 +101,9 @@ async def play(options: DemoOptions, folder: Path, console: Console | None) -> P
         async def beside(guard: Wired, port: int) -> None:
             if console is not None:
                 console.print(f"simulated ModelArts: {server.url}   metrics: http://127.0.0.1:{port}/metrics")
+                console.print(
+                    "no policy waits for guard breaker confirm here (first_enforce: null); yours would after 3 jobs"
+                )
                 console.print(f"time runs {SPEED:.0f} times as fast: a second here is a minute there\n", style="bold")
             telling = asyncio.create_task(tell_spend(guard, lambda line: _tell(console, clock, line)))
             await asyncio.Event().wait() if options.seconds is None else await asyncio.sleep(options.seconds)
@@ -126,6 +129,7 @@ def _settings(folder: Path, url: str) -> Settings:
         scan_interval="1m",
         walk_interval="5m",
         limits={"window": "2h", "max_terminations": 9, "max_percent_of_running": 50},
+        breaker={"first_enforce": None},
     )
 
 

@@ -44,6 +44,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "ledger": ["sqlite:///guard.db", "postgresql://guard@db.example/guard"],
     "listen": ["127.0.0.1:9108", "0.0.0.0:9108"],
     "limits": [{"window": "1h", "max_terminations": 5, "max_percent_of_running": 10}, "none"],
+    "breaker": [{"first_enforce": 3, "reset_after": "4h"}, "none"],
     "timezone": ["UTC", "Asia/Shanghai"],
     "pause_file": ["/run/guard/pause"],
 }

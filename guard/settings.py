@@ -7,42 +7,24 @@ Credentials are never settings; they come from the sources that the vendor's SDK
 import difflib
 import os
 from collections.abc import Mapping
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from guard.core.breaker import BreakerRules
 from guard.core.clock import ClockRule
 from guard.core.limits import Limits
-from guard.core.schema import span_schema
-from guard.core.spans import parse_span
 from guard.errors import BadInput
+from guard.limitsettings import BreakerSettings, LimitSettings, SpanMs, Strict
 from guard.settingsfile import read_file
 from guard.wrongsettings import NO_SETTINGS, Origin, not_json, sentences
 
 
-def _span(value: object) -> object:
-    """
-    Turn ``60s`` into milliseconds; anything else is refused with what was expected.
-    """
-    if isinstance(value, str) and (span_ms := parse_span(value)) is not None:
-        return span_ms
-    raise ValueError(f"expected a span such as 30s, 15m or 24h, got {value!r}")
-
-
-SpanMs = Annotated[int, BeforeValidator(_span), WithJsonSchema(span_schema())]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, use_attribute_docstrings=True)
-
-
-class TargetSettings(_Strict):
+class TargetSettings(Strict):
     """
     One (region, project) to watch.
     """
@@ -59,30 +41,6 @@ class TargetSettings(_Strict):
     """``all``, or a list of workspace ids; ``"0"`` is the default workspace."""
     credentials: str | None = None
     """A section of the SDK's credentials file, if not ``basic``."""
-
-
-class LimitSettings(_Strict):
-    """
-    How many terminations a sliding window allows.
-    """
-
-    window: SpanMs = 3_600_000
-    """How far back terminations count."""
-    max_terminations: int | None = Field(default=20, ge=0)
-    """How many terminations, over all targets and policies; null removes this limit."""
-    max_percent_of_running: Decimal | None = Field(default=Decimal(25), ge=0, le=100)
-    """How many per cent of the running jobs, at least 3 of them; null removes this limit."""
-
-    def as_limits(self) -> Limits:
-        """
-        Return the limits as the core knows them.
-        """
-        percent = self.max_percent_of_running
-        return Limits(
-            window_ms=self.window,
-            max_terminations=self.max_terminations,
-            max_percent_of_running=None if percent is None else Fraction(percent),
-        )
 
 
 class Settings(BaseSettings):
@@ -129,6 +87,8 @@ class Settings(BaseSettings):
     """How long matches that led to no call are kept; what they add up to stays. Intents are kept for ever."""
     limits: LimitSettings | Literal["none"] = LimitSettings()
     """How many terminations a sliding window allows; ``none`` removes the limits, which every start says."""
+    breaker: BreakerSettings | Literal["none"] = BreakerSettings()
+    """What makes the guard observe only, until a person has looked; ``none`` removes it, which every start says."""
     clock: ClockRule = ClockRule.SMALLER
     """Which clock of a running job counts: ``smaller`` (of the usable ones), ``duration`` or ``start_time``."""
     timezone: str = "UTC"
@@ -183,6 +143,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"two targets have the same {what}")
         return value
 
+    @field_validator("limits")
+    @classmethod
+    def _priced(cls, value: LimitSettings | str, info: ValidationInfo) -> LimitSettings | str:
+        if isinstance(value, LimitSettings) and value.max_cost_rate is not None and info.data.get("prices") is None:
+            raise ValueError("max_cost_rate: expected the setting prices beside it, without which no cost is known")
+        return value
+
     @property
     def zone(self) -> ZoneInfo:
         """
@@ -195,6 +162,20 @@ class Settings(BaseSettings):
         Return the limits, or None if they were removed.
         """
         return self.limits.as_limits() if isinstance(self.limits, LimitSettings) else None
+
+    def removed(self) -> list[tuple[str, str]]:
+        """
+        Return what every start of an armed guard has to say of what bounds it no more: event and note.
+        """
+        found = [("limits.removed", "limits: none; nothing bounds how many jobs a wrong policy ends")]
+        found.append(("breaker.removed", "breaker: none; a wrong policy is stopped by the limits alone"))
+        return [one for one, how in zip(found, (self.limits, self.breaker), strict=True) if self.armed and how == "none"]
+
+    def breaker_in_force(self) -> BreakerRules | None:
+        """
+        Return the numbers of the breaker, or None if it was removed.
+        """
+        return self.breaker.as_rules() if isinstance(self.breaker, BreakerSettings) else None
 
     @classmethod
     def settings_customise_sources(
@@ -259,7 +240,7 @@ def load_settings(path: Path | None) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         origin = Origin(path=path, lines=lines, environment=os.environ)
-        known = [name for model in (Settings, TargetSettings, LimitSettings) for name in model.model_fields]
+        known = [name for model in (Settings, TargetSettings, LimitSettings, BreakerSettings) for name in model.model_fields]
         raise BadInput("\n".join(sentences(error.errors(include_url=False), origin, known))) from error
     except pydantic.errors.PydanticUserError as error:
         raise BadInput(f"{path or 'environment'}: {error}") from error

@@ -18,7 +18,7 @@ NO_SETTINGS = (
 Place = tuple[object, ...]
 
 # The names that the validation gives to the members of a union; they are no part of a setting's name.
-_MEMBER = re.compile(r"LimitSettings|literal\[.*\]|list\[.*\]")
+_MEMBER = re.compile(r"LimitSettings|BreakerSettings|literal\[.*\]|list\[.*\]")
 _EXPECTED = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
@@ -37,6 +37,7 @@ _EXPECTED = {
 }
 _SHOWN = ("bool_parsing", "int_parsing", "int_from_float", "decimal_parsing", "enum")
 _UNIONS = {
+    "breaker": "expected a mapping such as {first_enforce: 3}, or none",
     "limits": "expected a mapping of window, max_terminations and max_percent_of_running, or none",
     "workspaces": "expected all or a list of workspace ids",
 }

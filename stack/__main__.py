@@ -147,6 +147,8 @@ def write_settings(folder: Path, url: str, port: int) -> Path:
         "listen": f"127.0.0.1:{port}",
         "scan_interval": "5s",
         "walk_interval": "1m",
+        # Nobody sits there to confirm its policies.
+        "breaker": {"first_enforce": None},
     }
     path = folder / "guard.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -15,6 +15,7 @@ from rich.console import Console
 from guard import commands
 from guard.accounts import policy_hindsight
 from guard.app import Outside, terms_of
+from guard.breaking import set_pause
 from guard.cli.frame import ConfigOption, Output, OutputOption, moment_ms, print_json, screen, span_ms, told
 from guard.core.records import Pause
 from guard.explained import explained_data
@@ -170,7 +171,7 @@ def pause(
         now_ms = int(time.time() * 1000)
         until = None if duration is None else now_ms + span_ms(duration, "--for")
         pulled = Pause(reason=reason, since_ms=now_ms, until_ms=until, by=by)
-        ledger = asyncio.run(commands.set_pause(load_settings(config), pulled))
+        ledger = asyncio.run(set_pause(load_settings(config), pulled))
         end = f"until {iso(until)}" if until else "until guard resume"
         screen().print(plain(f"paused {end}: {reason} (ledger {ledger})"))
 
@@ -181,5 +182,5 @@ def resume(config: ConfigOption = None) -> None:
     Lift the kill switch of the ledger. A pause file stays in force until it is removed.
     """
     with told():
-        ledger = asyncio.run(commands.set_pause(load_settings(config), None))
+        ledger = asyncio.run(set_pause(load_settings(config), None))
         screen().print(plain(f"resumed (ledger {ledger})"))

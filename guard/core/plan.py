@@ -9,25 +9,20 @@ from dataclasses import dataclass, field
 from guard.core.decide import Decision, Judgement
 from guard.core.estimate import Inputs
 from guard.core.facts import TERMINABLE_PHASES, Job, JobKey, Missing
-from guard.core.limits import Allowance
+from guard.core.hold import Hold, unconfirmed_hold
+from guard.core.limits import Allowance, without_room
 from guard.core.policy import Act, Mode
 from guard.core.spans import HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
+from guard.core.windows import Place, Window, rate_of
 
 OBSERVED, SPARED = "observe", "observe_spared"
 """Why a policy that only observes terminated nothing: it observes; or it would not have either if it were enforced."""
 FIRST_RETRY_MS = 15 * MINUTE_MS
 LAST_RETRY_MS = 6 * HOUR_MS
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """
-    Why an act may not be done now: a *reason* out of a closed set, and a sentence.
-    """
-
-    reason: str
-    text: str
+Rule = tuple[str, str]
+"""A policy by name and digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +68,27 @@ class Order:
         deadline = self.judgement.deadline_ms
         return self.decision.at_ms if deadline is None else deadline
 
+    @property
+    def rule(self) -> Rule:
+        """
+        The policy by name and digest.
+        """
+        return self.judgement.policy.name, self.judgement.policy.digest
+
+    def place(self, currency: str) -> Place:
+        """
+        Return what the termination takes up in the window of the limits; money is in *currency*.
+        """
+        job, decision = self.decision.job, self.decision
+        return Place(
+            policy=self.judgement.policy.name,
+            project=(job.key.region, job.key.project_id),
+            user=None if isinstance(job.user, Missing) else job.user,
+            cards=decision.cards,
+            cost_rate=rate_of(decision.cost_per_hour),
+            currency=currency,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -93,12 +109,16 @@ class Attempt:
 class Before:
     """
     What the ledger knows of some jobs at one moment: the *busy* ones have an open intent, *attempts* are the newest closed
-    intents of the others, and *used* terminations count against the limits (of all jobs).
+    intents of the others, and *window* is what counts against the limits (of all jobs). *acted* are the jobs that each of
+    the policies asked for has acted on, if nobody has confirmed it. *walked* tells of each target what was walked
+    completely.
     """
 
     busy: Set[JobKey] = frozenset()
     attempts: Mapping[JobKey, Attempt] = field(default_factory=dict)
-    used: int = 0
+    window: Window = field(default_factory=Window)
+    acted: Mapping[Rule, Set[JobKey]] = field(default_factory=dict)
+    walked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +126,24 @@ class Standing:
     """
     What the plan must know beside the decisions.
 
-    *closed* holds for every job, *closed_targets* for those of one target. *open_jobs* already have an intent. *since_ms*
-    is the latest moment at which a policy came into force or the process was armed, by policy name; *released_ms* when the
-    last hold on a job fell. *used* terminations count against the *allowance*.
+    *closed* holds for every job, *closed_targets* for those of one target, *closed_policies* for the acts of one policy.
+    *open_jobs* already have an intent. *since_ms* is the latest moment at which a policy came into force or the process was
+    armed, by policy name; *released_ms* when the last hold on a job fell. What is in the *window* counts against the
+    *allowance*, and a policy that has *acted* on *first_enforce* jobs waits to be confirmed. Money is in *currency*.
     """
 
     closed: Hold | None = None
     closed_targets: Mapping[str, Hold] = field(default_factory=dict)
+    closed_policies: Mapping[str, Hold] = field(default_factory=dict)
     open_jobs: Set[JobKey] = frozenset()
     attempts: Mapping[JobKey, Attempt] = field(default_factory=dict)
     since_ms: Mapping[str, int] = field(default_factory=dict)
     released_ms: Mapping[JobKey, int] = field(default_factory=dict)
     allowance: Allowance = field(default_factory=lambda: Allowance(total=None))
-    used: int = 0
+    window: Window = field(default_factory=Window)
+    acted: Mapping[Rule, Set[JobKey]] = field(default_factory=dict)
+    first_enforce: int | None = None
+    currency: str = ""
     credentials: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -160,13 +185,26 @@ def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> P
         else:
             held.append(finding(decision, chosen, hold.reason, hold.text))
     candidates.sort(key=lambda one: (one.deadline_ms, one.key))
-    room = len(candidates)
-    if standing.allowance.total is not None:
-        room = max(0, standing.allowance.total - standing.used)
-    for order in candidates[room:]:
-        text = f"{standing.used} terminations in the window, {standing.allowance.limit} allows {standing.allowance.total}"
-        held.append(finding(order.decision, order.judgement, "limit", text))
-    return Plan(orders=tuple(candidates[:room]), held=tuple(held), notices=tuple(notices))
+    orders: list[Order] = []
+    window, acted = standing.window.copy(), {rule: set(keys) for rule, keys in standing.acted.items()}
+    for order in candidates:
+        hold = _no_room(order, standing, window, acted)
+        if hold is None:
+            orders.append(order)
+            window.add(order.place(standing.currency))
+            acted.get(order.rule, set()).add(order.key)
+        else:
+            held.append(finding(order.decision, order.judgement, hold.reason, hold.text))
+    return Plan(orders=tuple(orders), held=tuple(held), notices=tuple(notices))
+
+
+def _no_room(order: Order, standing: Standing, window: Window, acted: Mapping[Rule, Set[JobKey]]) -> Hold | None:
+    name = order.judgement.policy.name
+    hold = unconfirmed_hold(name, acted.get(order.rule), order.key, first_enforce=standing.first_enforce)
+    if hold is not None:
+        return hold
+    text = without_room(order.place(standing.currency), window, standing.allowance)
+    return Hold(reason="limit", text=text) if text else None
 
 
 def job_hold(decision: Decision) -> Hold | None:
@@ -195,6 +233,7 @@ def _observed(decision: Decision, judgement: Judgement) -> Finding:
 
 def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None:
     closed = standing.closed or standing.closed_targets.get(order.decision.job.target)
+    closed = closed or standing.closed_policies.get(order.judgement.policy.name)
     if closed is not None:
         return closed
     last = standing.attempts.get(order.key)

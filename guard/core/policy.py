@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from guard.core.fields import FieldType, field_type
 from guard.core.spans import format_number, format_span
 
+MONEY = frozenset({"cost", "cost_rate"})
 SYMBOLS = {"eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -122,6 +123,13 @@ def conditions(clause: Clause) -> Iterator[Condition]:
                 yield from conditions(part)
         case _:
             assert_never(clause)
+
+
+def asks_for_money(clause: Clause) -> bool:
+    """
+    Tell whether a clause asks what a job costs.
+    """
+    return any(condition.field in MONEY for condition in conditions(clause))
 
 
 def show(value: Scalar, kind: FieldType) -> str:

@@ -3,12 +3,13 @@ What the ledger keeps: intents with their outcomes, pauses, and the totals that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from guard.core.facts import JobKey
 from guard.core.judge import Trace
 from guard.core.protocol import Outcome, State
+from guard.core.windows import Bounds, Place, rate_of
 from guard.core.work import Basis, Work
 
 
@@ -19,7 +20,8 @@ class Draft:
 
     *facts* are the facts of the job as text, *reason* one sentence and *traces* the whole of it, one for each resource.
     *cost_per_hour* is exact money as text ("" if unknown) in *currency*; *cards* are the accelerators that a termination
-    frees, *work* is what savings ask of it. All moments are milliseconds of service time.
+    frees, *work* is what savings ask of it. *user* is None if it cannot be read. All moments are milliseconds of service
+    time.
     """
 
     key: JobKey
@@ -39,6 +41,21 @@ class Draft:
     cards: int | None = None
     traces: tuple[Trace, ...] = ()
     work: Work | None = None
+    user: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """
+        What the intent takes up in the window of the limits.
+        """
+        return Place(
+            policy=self.policy,
+            project=(self.key.region, self.key.project_id),
+            user=self.user,
+            cards=self.cards,
+            cost_rate=rate_of(self.cost_per_hour),
+            currency=self.currency,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +101,14 @@ class Intent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """
-    The room in the limits' window: at most *total* intents that reached sending since *since_ms* or are open unsent.
+    The room in the limits' window: at most *total* intents (None: any number) that reached sending since *since_ms* or are
+    open, within the other *bounds*; and how many jobs a policy acts on before a person confirms it (*first_enforce*).
     """
 
-    total: int
+    total: int | None
     since_ms: int
+    bounds: Bounds = field(default_factory=Bounds)
+    first_enforce: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +145,8 @@ class Pause:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """
-    A complete walk of a target: what belonged to it then (*scope*), and how many of its jobs were *running*.
+    A complete walk of a target: what belonged to it then (*scope*), how many of its jobs were *running*, the *cards* of
+    these and the most of one of them (None: an earlier version walked).
     """
 
     target: str
@@ -133,6 +154,8 @@ class Walk:
     started_ms: int
     finished_ms: int
     running: int
+    cards: int | None = None
+    largest: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

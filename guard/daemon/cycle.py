@@ -13,6 +13,7 @@ from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Attempt, Finding, Order, Plan
 from guard.core.protocol import Outcome
 from guard.core.records import Draft, Intent
+from guard.daemon.breakers import Breakers
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import draft
 from guard.daemon.enforce import Enforcer
@@ -60,13 +61,15 @@ class Cycle:
     reported: Reported = field(init=False)
     remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
+    breakers: Breakers = field(init=False)
     _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
-        self.reported = Reported(self.enforcer)
-        self.remembering = Remembering(self.enforcer.ledger, self.view)
-        self.recall = Recall(view=self.view, gate=self.enforcer.gate, remembering=self.remembering)
+        gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
+        self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets)
+        self.reported, self.remembering = Reported(self.enforcer), Remembering(ledger, self.view)
+        self.recall = Recall(view=self.view, gate=gate, remembering=self.remembering)
 
     @property
     def held(self) -> Mapping[JobKey, Sequence[Finding]]:
@@ -80,15 +83,14 @@ class Cycle:
         """
         What plans by the rules that are in force now.
         """
-        return Planner(targets=self.targets, view=self.view, gate=self.enforcer.gate, rules=self.rules)
+        return Planner(targets=self.targets, breakers=self.breakers, rules=self.rules)
 
     async def walk(self, target: Target) -> Inventory:
         """
         Read a target and act on what was read. Raises ``TargetError`` if it could not be read at all.
         """
-        metrics = self.enforcer.metrics
-        self._walks += 1
-        walk = self._walks
+        metrics, walk = self.enforcer.metrics, self._walks + 1
+        self._walks = walk
         reading = Reading(
             source=target.source, taken=lambda jobs: self.take(target, jobs, walk=walk), acted=self._act_on_record
         )
@@ -101,11 +103,9 @@ class Cycle:
             await reading.act()
             raise
         await self.recall.close(target, inventory, self.deadlines[target.name], walk=walk)
-        await reading.act()
-        metrics.walked(inventory)
-        metrics.reached(target.source)
-        for limit, share in (await self.planner.room.shares(self.enforcer.ledger, target.source.now_ms())).items():
-            metrics.limit_used.labels(limit).set(share)
+        # What waited for a complete inventory is planned with the rest.
+        await reading.act(self.view.unsettled(target.name, busy=self.driving) if inventory.complete else ())
+        await self.planner.walked(target, inventory)
         self.show()
         log.info("scan.finished", **reading.told(inventory))
         return inventory

@@ -44,6 +44,7 @@ def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, cre
         cards=decision.cards,
         traces=traces_of(every, policy.clause, at_ms=decision.at_ms),
         work=work_of(job, decision.seen, terms.clock, now_ms=decision.at_ms),
+        user=None if isinstance(job.user, Missing) else job.user,
     )
 
 

@@ -73,7 +73,7 @@ class Enforcer:
             return await self._confirm(intent, target)
         if not intent.sent:
             # The service's clock is known after the re-read at the latest, and asked before the call.
-            hold = await self.gate.closed_but_for_clock(target)
+            hold = await self.gate.closed_but_for_clock(target, intent.draft.policy)
             if hold is not None:
                 return await self._close(intent, target, held_back(hold))
         tries = Tries()
@@ -163,7 +163,7 @@ class Enforcer:
         """
         Return what forbids the call now: the gate, or a policy, an exemption or a reading that came since the decision.
         """
-        hold = await self.gate.closed(target)
+        hold = await self.gate.closed(target, intent.draft.policy)
         return held_back(hold) if hold is not None else self._withdrawn(intent, target, own)
 
     async def _send(self, intent: Intent, target: Target, own: Decision, tries: Tries) -> tuple[Intent, bool]:

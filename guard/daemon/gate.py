@@ -6,10 +6,12 @@ before every single call. Every doubt closes it.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guard.core.plan import Hold
+from guard.core.breaker import Breaker
+from guard.core.hold import Hold
 from guard.daemon.targets import Target
 from guard.errors import LedgerUnusable
 from guard.ports import Clock, Lease, Ledger
@@ -66,18 +68,43 @@ class Gate:
     def __post_init__(self) -> None:
         self.steps.look(self.clock)
 
-    async def closed(self, target: Target) -> Hold | None:
+    async def closed(self, target: Target, policy: str = "") -> Hold | None:
         """
-        Return what closes the gate for a target, or None if it is open.
+        Return what closes the gate for an act of a policy in a target (without a policy for all acts in it), None if it is
+        open.
         """
-        return await self.closed_but_for_clock(target) or self.steps.hold(self.clock) or clock_hold(target)
+        return await self.closed_but_for_clock(target, policy) or self.steps.hold(self.clock) or clock_hold(target)
 
-    async def closed_but_for_clock(self, target: Target) -> Hold | None:
+    async def closed_but_for_clock(self, target: Target, policy: str = "") -> Hold | None:
         """
         Return what closes the gate for a target apart from its clock, which nobody knows before a first answer.
         """
-        hold = await self.closed_for_all()
+        open_for = await self.broken(target.name, policy)
+        hold = await self.closed_for_all() or open_for
         return DISARMED if target.terminator is None else hold
+
+    async def broken(self, target: str, policy: str) -> Hold | None:
+        """
+        Return the breaker that is open for an act of a policy in a target.
+        """
+        try:
+            found = await self.open_breakers()
+        except LedgerUnusable as error:
+            return Hold(reason="ledger", text=str(error))
+        return next((one.hold for one in found if one.covers(target, policy)), None)
+
+    async def open_breakers(self) -> Sequence[Breaker]:
+        """
+        Return the breakers that are open now; raises ``LedgerUnusable``.
+        """
+        now_ms = self.now_ms()
+        return [one for one in await self.ledger.breaker.unclosed() if one.holds(now_ms)]
+
+    def now_ms(self) -> int:
+        """
+        Return this machine's time, by which pauses and breakers end.
+        """
+        return int(self.clock.now() * 1000)
 
     async def closed_for_all(self) -> Hold | None:
         """
@@ -107,7 +134,7 @@ class Gate:
             pause = await self.ledger.pause()
         except LedgerUnusable as error:
             return Hold(reason="ledger", text=str(error))
-        if pause is not None and pause.holds(int(self.clock.now() * 1000)):
+        if pause is not None and pause.holds(self.now_ms()):
             return Hold(reason="paused", text=f"paused{f' by {pause.by}' if pause.by else ''}: {pause.reason}")
         return None
 

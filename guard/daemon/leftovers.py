@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from guard.core.limits import without_room
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
 from guard.daemon.enforce import Enforcer
@@ -22,17 +23,24 @@ async def within_limits(left: Sequence[Intent], room: Room, enforcer: Enforcer) 
     """
     Return the open intents for which the limits in force have room, and hold back the others, the latest deadlines first.
 
-    Limits may have been lowered since an intent took its place in them. One of which a call may be on its way stays. The
+    Limits may have been lowered since an intent took its place in them. One of which a call may be on its way stays. A
     percentage is not asked, because nothing may have been walked yet.
     """
-    total = None if room.limits is None else room.limits.max_terminations
-    if total is None or not left:
+    allowed = room.fixed()
+    if allowed.is_boundless or not left:
         return left
-    excess = await room.used(enforcer.ledger, int(enforcer.clock.now() * 1000)) - total
     waiting = sorted((one for one in left if not in_flight(one)), key=lambda one: (one.draft.deadline_ms, one.number))
-    surplus = waiting[max(0, len(waiting) - excess) :] if excess > 0 else []
-    for intent in surplus:
-        await hold_back(intent, enforcer, note=f"limit: max_terminations now allows {total}")
+    window = await enforcer.ledger.breaker.window(since_ms=room.since(int(enforcer.clock.now() * 1000)))
+    for one in waiting:
+        window.add(one.draft.place, -1)
+    surplus = []
+    for intent in waiting:
+        place = intent.draft.place
+        if text := without_room(place, window, allowed):
+            surplus.append(intent)
+            await hold_back(intent, enforcer, note=f"limit: {text}")
+        if not text or intent.sent:
+            window.add(place)
     return [one for one in left if one not in surplus]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from guard.core.breaker import Scope
 from guard.core.decide import Decision
 from guard.core.facts import Inventory
 from guard.core.plan import OBSERVED, SPARED, Finding
@@ -19,6 +20,7 @@ from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
 from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
+from guard.daemon.room import LIMITS
 from guard.daemon.savingsmetrics import SavingsMetrics
 from guard.ports import JobSource, Potential
 
@@ -39,6 +41,9 @@ HOLD_REASONS = (
     "exempt",
     "not_terminable",
     "retry_later",
+    "breaker",
+    "new_ledger",
+    "first_enforce",
 )
 
 
@@ -84,6 +89,7 @@ class Metrics:
         )
         self.cards_released = counter("cards_released", "Cards freed by confirmed terminations.", "target", "policy")
         self.limit_used = gauge("limit_used_ratio", "Used share of a limit of terminations.", "limit")
+        self.breaker_open = gauge("breaker_open", "Breakers that are open now, by what they are open for.", "scope")
         self.savings = SavingsMetrics(self.registry, PREFIX)
         self.api_requests = counter("api_requests", "Calls to the service.", "operation", "code")
         self.api_seconds = histogram("api_request_duration_seconds", "Seconds per call.", ["operation"], SCAN_BUCKETS)
@@ -115,8 +121,10 @@ class Metrics:
             self.fleet.start(target)
         for event in ("error", "missed", "max_instances"):
             self.scheduler_events.labels(event)
-        for limit in ("max_terminations", "max_percent_of_running"):
+        for limit in LIMITS:
             self.limit_used.labels(limit)
+        for scope in Scope:
+            self.breaker_open.labels(scope.value)
         for operation in ("list", "show", "terminate"):
             self.api_seconds.labels(operation)
             self.api_throttled.labels(operation)

@@ -3,7 +3,8 @@ Why a recorded intent is not carried out any more, as pure functions; the calls 
 """
 
 from guard.core.decide import Decision
-from guard.core.plan import Hold, job_hold
+from guard.core.hold import Hold
+from guard.core.plan import job_hold
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Intent
 from guard.core.verdict import Verdict

@@ -41,11 +41,11 @@ class Reading:
         if self._pending and now_ms - self._acted_ms >= ACT_EVERY_MS:
             await self.act()
 
-    async def act(self) -> None:
+    async def act(self, also: Sequence[JobKey] = ()) -> None:
         """
-        Act on what was taken in since the last time.
+        Act on what was taken in since the last time, and on those jobs *also*.
         """
-        keys, self._pending = list(self._pending), {}
+        keys, self._pending = list({**self._pending, **dict.fromkeys(also)}), {}
         made = await self.acted(keys)
         self.matter += len(keys)
         self.ordered += len(made.orders)

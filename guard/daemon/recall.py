@@ -15,6 +15,7 @@ import structlog
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, JobKey
 from guard.core.lanes import Lane
+from guard.core.limits import Fleet
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.gate import Gate
 from guard.daemon.remembering import Remembering
@@ -79,7 +80,9 @@ class Recall:
             self.view.complete[target.name] = Inventory(
                 target=target.name, jobs=0, complete=True, started_at_ms=walk.started_ms, finished_at_ms=walk.finished_ms
             )
-            self.view.running[target.name] = walk.running
+            # What an earlier version did not count allows the least until a walk of this one has.
+            fleet = Fleet(running=walk.running, cards=walk.cards or 0, largest=walk.largest or 0)
+            self.view.running[target.name] = fleet
         return True
 
     def is_unread(self, decision: Decision) -> bool:

@@ -122,12 +122,15 @@ class Remembering:
         """
         Record a complete walk.
         """
+        fleet = self.view.running[inventory.target]
         await self.ledger.note_walk(
             Walk(
                 target=inventory.target,
                 scope=scope,
                 started_ms=inventory.started_at_ms,
                 finished_ms=inventory.finished_at_ms,
-                running=self.view.running[inventory.target],
+                running=fleet.running,
+                cards=fleet.cards,
+                largest=fleet.largest,
             )
         )

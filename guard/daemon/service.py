@@ -22,6 +22,7 @@ from guard.daemon.estimating import TURNS, Estimating
 from guard.daemon.health import LONGEST_LOOK_S, LOOKS_PER_WAIT, Health
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
+from guard.daemon.standby import Standby
 from guard.daemon.targets import Target
 from guard.daemon.watch import PolicyWatch, PriceFile
 from guard.errors import BadInput, LedgerUnusable, TargetError
@@ -56,12 +57,12 @@ class Service:
     failing: dict[str, str] = field(default_factory=dict)
     watch: PolicyWatch = field(init=False)
     schedule: Schedule = field(init=False)
-    _paused: bool = False
-    _shut: bool = False
+    standby: Standby = field(init=False)
     _undecided: bool = False
 
     def __post_init__(self) -> None:
         self.watch = PolicyWatch(folder=self.folder, prices=self.prices, cycle=self.cycle, clock=self.clock)
+        self.standby = Standby(cycle=self.cycle)
         self.health = {name: Health() for name in self.cycle.targets}
         self.schedule = Schedule(clock=self.clock, metrics=self.cycle.enforcer.metrics)
 
@@ -118,9 +119,7 @@ class Service:
             told = self.health[name].told(watched=watched, queued=queued, now_ms=target.source.now_ms())
             found.append(f"target {name}: {told}")
         found += [*self.watch.notes(), *(f"{one} fails: {self.failing[one]}" for one in TURNS if one in self.failing)]
-        if self._paused:
-            found.append("paused: nothing is terminated")
-        return found
+        return found + self.standby.notes()
 
     def alive(self) -> list[str]:
         """
@@ -275,13 +274,7 @@ class Service:
         for name, target in self.cycle.targets.items():
             # The clocks may have moved since.
             self.schedule.arm(target, self.cycle.deadlines[name])
-        paused = await self.cycle.enforcer.gate.paused()
-        self.cycle.enforcer.metrics.paused.set(paused is not None)
-        if (paused is not None) is not self._paused:
-            log.warning("guard.paused" if paused else "guard.resumed", reason=paused.text if paused else "")
-        self._paused = paused is not None
-        shut = self._paused or not self.lease.held()
-        released, self._shut = self._shut and not shut, shut
+        released = await self.standby.look()
         await self._decide_again(needed=released)
         if self.cycle.changed:
             self.cycle.show()

@@ -17,14 +17,24 @@ from typing import Any
 import msgspec
 
 from guard import __version__
-from guard.core.plan import Hold
+from guard.core.hold import Hold
 from guard.core.policy import Mode, PolicySet
 from guard.daemon.cycle import Cycle
 from guard.daemon.followed import Followed
 from guard.daemon.gate import DISARMED, clock_hold
 from guard.daemon.service import Service
 from guard.daemon.targets import Target
-from guard.ports.status import FilesStatus, LedgerStatus, LimitStatus, Record, Status, TargetStatus, Versions, moment
+from guard.ports.status import (
+    BreakerStatus,
+    FilesStatus,
+    LedgerStatus,
+    LimitStatus,
+    Record,
+    Status,
+    TargetStatus,
+    Versions,
+    moment,
+)
 
 FRESH_S = 1.0
 LEDGER_WAIT_S = 2.0
@@ -84,6 +94,12 @@ class Telling:
             objections=tuple(service.ready()),
             notes=tuple(service.watch.notes()),
             limits=_limits(cycle, record.used_in_window),
+            breakers=tuple(
+                BreakerStatus(
+                    scope=f"{one.scope.value} {one.name}".rstrip(), open=True, reason=one.text, until=moment(one.until_ms)
+                )
+                for one in cycle.breakers.open
+            ),
             policies=_files(service.folder, _words(cycle.view.policies), service.watch.policies_at),
             prices=None
             if service.prices is None or book is None

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.fields import Terms
+from guard.core.limits import Fleet
 from guard.core.policy import PolicySet
 from guard.core.ruling import Ruling
 from guard.core.sighting import Sighting, observe
@@ -31,8 +32,8 @@ class View:
     The state between cycles, rebuilt from the ledger and the targets after a restart.
 
     *memory* is of jobs that are not watched. *decisions* are the newest ones on the jobs that a policy matches. *news* are
-    jobs whose record is behind. *complete* is the newest complete inventory of each target, *running* how many of its jobs
-    were Running. *since_ms* is when each policy came into force here, *released_ms* when the last hold on a job fell.
+    jobs whose record is behind. *complete* is the newest complete inventory of each target, *running* what of it ran;
+    *since_ms* is when each policy came into force here, *released_ms* when the last hold on a job fell.
     """
 
     policies: PolicySet = field(default_factory=PolicySet)
@@ -43,7 +44,7 @@ class View:
     tallies: dict[str, Tally] = field(default_factory=dict)
     news: set[JobKey] = field(default_factory=set)
     complete: dict[str, Inventory] = field(default_factory=dict)
-    running: dict[str, int] = field(default_factory=dict)
+    running: dict[str, Fleet] = field(default_factory=dict)
     since_ms: dict[str, int] = field(default_factory=dict)
     held: set[JobKey] = field(default_factory=set)
     released_ms: dict[JobKey, int] = field(default_factory=dict)
@@ -159,7 +160,7 @@ class View:
             if one.job.target == inventory.target and one.walk != walk and one.job.read_at_ms <= inventory.started_at_ms
         ]
         left = [one for key in gone if (one := self.drop(key)) is not None]
-        self.running[inventory.target] = self.tally(inventory.target).running
+        self.running[inventory.target] = self.tally(inventory.target).fleet
         return left
 
     def unsettled(self, target: str, *, busy: Container[JobKey]) -> list[JobKey]:
@@ -196,9 +197,8 @@ class View:
         self.news.discard(key)
         self.released_ms.pop(key, None)
         one = self.watched.pop(key, None)
-        if one is None:
-            return None
-        self._uncount(one)
+        if one is not None:
+            self._uncount(one)
         return one
 
     def note_holds(self, keys: Iterable[JobKey], held: set[JobKey], *, now_ms: int) -> bool:

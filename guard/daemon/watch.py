@@ -13,7 +13,7 @@ from typing import Generic
 
 import structlog
 
-from guard.core.policy import PolicySet, conditions
+from guard.core.policy import PolicySet, asks_for_money
 from guard.core.price import PriceBook
 from guard.daemon.cycle import Cycle
 from guard.daemon.followed import Content, Followed
@@ -21,7 +21,6 @@ from guard.daemon.policies import PolicyFolder
 from guard.ports import Clock
 
 SILENT_S = 60.0
-MONEY = frozenset({"cost", "cost_rate"})
 
 PriceFile = Followed[PriceBook]
 log = structlog.get_logger("guard")
@@ -167,7 +166,7 @@ class PolicyWatch:
         view, now = self.cycle.view, self.clock.now()
         view.take_policies(view.policies, now_ms=int(now * 1000), terms=replace(view.terms, prices=book))
         for one in view.policies.policies:
-            if any(condition.field in MONEY for condition in conditions(one.clause)):
+            if asks_for_money(one.clause):
                 view.since_ms[one.name] = int(now * 1000)
         self._took(book)
 

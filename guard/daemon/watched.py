@@ -10,6 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from guard.core.facts import Job, Missing, Resource, Text
+from guard.core.fields import total_cards
+from guard.core.limits import Fleet
 from guard.core.sighting import Sighting
 from guard.core.spans import MINUTE_MS
 from guard.core.spend import resources_now
@@ -132,6 +134,16 @@ class Tally:
         How many of the jobs are Running.
         """
         return sum(count for (phase, _, _), count in self.shapes.items() if phase == "Running")
+
+    @property
+    def fleet(self) -> Fleet:
+        """
+        What the limits that are a share of what runs are of.
+        """
+        pairs = [(total_cards(some), count) for (phase, _, some), count in self.shapes.items() if phase == "Running"]
+        known = [(cards, count) for cards, count in pairs if not isinstance(cards, Missing)]
+        largest = max((cards for cards, _ in known), default=0)
+        return Fleet(running=self.running, cards=sum(cards * count for cards, count in known), largest=largest)
 
     @property
     def waiting(self) -> int:

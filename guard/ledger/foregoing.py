@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.facts import JobKey
-from guard.core.plan import Attempt, Before
+from guard.core.plan import Attempt, Before, Rule
 from guard.core.protocol import Outcome
+from guard.ledger import room
 from guard.ledger.prepared import Prepared
 from guard.ledger.rows import key_of
 from guard.ledger.tables import intents
@@ -19,7 +20,6 @@ from guard.ledger.tables import intents
 # Only the gate stopped these, so nothing was attempted.
 STOPPED_BY_GATE = (Outcome.HELD_BACK, Outcome.EXEMPT)
 
-_IS_OPEN = intents.c.outcome.is_(None)
 _TRIED_COLUMNS = tuple(
     intents.c[name] for name in ("region", "project_id", "job_id", "run", "fingerprint", "closed_ms", "outcome")
 )
@@ -27,25 +27,20 @@ _TRIED = Prepared(
     sa.select(*_TRIED_COLUMNS).where(intents.c.job_id == sa.bindparam("job")).order_by(intents.c.number),
     columns=_TRIED_COLUMNS,
 )
-_USED = Prepared(
-    sa.select(sa.func.count().label("used"))
-    .select_from(intents)
-    .where(
-        sa.or_(
-            intents.c.sending_ms >= sa.bindparam("since", type_=sa.BigInteger),
-            sa.and_(_IS_OPEN, intents.c.sending_ms.is_(None)),
-        )
-    ),
-    columns=(sa.column("used", sa.Integer),),
-)
 
 
-def before(connection: sa.Connection, keys: Collection[JobKey], *, since_ms: int) -> Before:
+def before(connection: sa.Connection, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
     """
-    Return what a plan for these jobs has to know; of one moment if the connection's transaction is.
+    Return what a plan for these jobs by these policies has to know; of one moment if the connection's transaction is.
     """
     busy, tried = _tried(connection, keys)
-    return Before(busy=busy, attempts=tried, used=used(connection, since_ms=since_ms))
+    return Before(
+        busy=busy,
+        attempts=tried,
+        window=room.window(connection, since_ms=since_ms),
+        acted=room.acted(connection, rules),
+        walked=room.walked(connection),
+    )
 
 
 def busy(connection: sa.Connection, keys: Collection[JobKey]) -> set[JobKey]:
@@ -53,14 +48,6 @@ def busy(connection: sa.Connection, keys: Collection[JobKey]) -> set[JobKey]:
     Return those of these jobs that have an open intent.
     """
     return _tried(connection, keys)[0]
-
-
-def used(connection: sa.Connection, *, since_ms: int) -> int:
-    """
-    Count the intents that reached ``sending`` since that moment, and the open ones that have not reached it.
-    """
-    row = _USED.one(connection, {"since": since_ms})
-    return 0 if row is None else row["used"]
 
 
 def attempts(connection: sa.Connection, keys: Collection[JobKey]) -> dict[JobKey, Attempt]:

@@ -1,18 +1,21 @@
 """
-A look into the ledger's file that takes microseconds, so that it needs no thread: whether a pause is on record.
+A look into the ledger's file that takes microseconds, so that it needs no thread: whether a pause is on record, or an open
+breaker.
 """
 
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from guard.core.records import Pause
 from guard.ledger.engine import file_uri, place
 from guard.ledger.sharedread import SharedRead
 
-_NO_PAUSE = "SELECT NOT EXISTS (SELECT 1 FROM pause)"
+T = TypeVar("T")
+NO_PAUSE = "SELECT NOT EXISTS (SELECT 1 FROM pause)"
+NO_BREAKER = "SELECT NOT EXISTS (SELECT 1 FROM breakers WHERE closed_ms IS NULL)"
 
 
 class Glance:
@@ -26,12 +29,12 @@ class Glance:
         # Every statement is a transaction by itself and read to its end, so the next one sees what was committed since.
         self._connection = sqlite3.connect(path, uri=True, timeout=0.0, isolation_level=None, check_same_thread=False)
 
-    def is_unpaused(self) -> bool:
+    def is_surely(self, question: str) -> bool:
         """
-        Tell whether there surely is no pause; False if there is one, or if that cannot be told without waiting.
+        Tell whether the answer to the question (``NO_PAUSE``) surely is yes; False also if that needs waiting.
         """
         try:
-            return self._connection.execute(_NO_PAUSE).fetchall() == [(1,)]
+            return self._connection.execute(question).fetchall() == [(1,)]
         except sqlite3.Error:
             return False
 
@@ -42,14 +45,16 @@ class Glance:
         self._connection.close()
 
 
-class Paused:
+class Looked(Generic[T]):
     """
-    Tells whether the ledger holds a pause, by *read* and one reading for all who ask at the same time; and without it, once
-    ``glance`` has a file to look into.
+    Tells what is on record by *read*, one reading for all who ask at the same time; and that there is *nothing* without it
+    if the answer to *question* is yes, once ``glance`` has a file to look into.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Pause | None]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], *, question: str, nothing: T) -> None:
         self._shared = SharedRead(read)
+        self._question = question
+        self._nothing = nothing
         self._glance: Glance | None = None
 
     def glance(self, url: sa.URL) -> None:
@@ -61,12 +66,12 @@ class Paused:
             with contextlib.suppress(sqlite3.Error):
                 self._glance = Glance(file_uri(path, read_only=True))
 
-    async def __call__(self) -> Pause | None:
+    async def __call__(self) -> T:
         """
-        Return the pause on record by a reading that began after this call.
+        Return what is on record by a reading that began after this call.
         """
-        if self._glance is not None and self._glance.is_unpaused():
-            return None
+        if self._glance is not None and self._glance.is_surely(self._question):
+            return self._nothing
         return await self._shared()
 
     def close(self) -> None:

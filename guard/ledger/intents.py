@@ -15,8 +15,8 @@ from guard.core.periods import Period
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
 from guard.errors import LedgerUnusable
+from guard.ledger import room
 from guard.ledger.engine import insert
-from guard.ledger.foregoing import used
 from guard.ledger.prepared import Prepared
 from guard.ledger.rows import DRAFT, draft_columns, dumped, intent_of
 from guard.ledger.tables import AnyText, intents, steps
@@ -49,6 +49,7 @@ def _advance_to(state: State) -> Prepared:
     moment = sa.bindparam("new_ms", type_=sa.BigInteger)
     if state is State.SENDING:
         changed["sending_ms"] = sa.func.coalesce(intents.c.sending_ms, moment)
+        changed["last_sending_ms"] = moment
     if state is State.ACCEPTED:
         changed["accepted_ms"] = moment
     return Prepared(_OF.where(before).values(changed).returning(*_CHANGING), columns=_CHANGING)
@@ -83,7 +84,7 @@ def open_one(connection: sa.Connection, draft: Draft, *, at_ms: int, quota: Quot
     """
     Record an intent, or return None if the job has an open one or the quota has no room.
     """
-    if quota is not None and used(connection, since_ms=quota.since_ms) >= quota.total:
+    if quota is not None and not room.fits(connection, draft, quota):
         return None
     made = draft_columns(draft) | {"state": State.INTENDED.value, "created_ms": at_ms, "note": ""}
     row = _OPEN.one(connection, made)

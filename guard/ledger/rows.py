@@ -28,7 +28,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 DRAFT = frozenset(
     {
         *("region", "project_id", "job_id", "target", "workspace", "run", "policy", "digest", "facts", "traces", "reason"),
-        *("deadline_ms", "due_ms", "attempt", "fingerprint", "cost_per_hour", "currency", "cards", "work"),
+        *("deadline_ms", "due_ms", "attempt", "fingerprint", "cost_per_hour", "currency", "cards", "work", "user_name"),
     }
 )
 
@@ -69,6 +69,7 @@ def draft_columns(draft: Draft) -> dict[str, Any]:
         "currency": draft.currency,
         "cards": draft.cards,
         "work": dumped(draft.work),
+        "user_name": draft.user,
     }
 
 
@@ -94,6 +95,7 @@ def draft_of(row: Row) -> Draft:
         currency=row["currency"],
         cards=row["cards"],
         work=loaded(row["work"], Work),
+        user=row["user_name"],
     )
 
 

@@ -6,24 +6,24 @@ caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that n
 """
 
 import asyncio
-import contextlib
-import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from guard.core.facts import Job, JobKey
-from guard.core.plan import Attempt, Before, Finding
+from guard.core.plan import Attempt, Before, Finding, Rule
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
-from guard.ledger import foregoing, intents, observations, schema
+from guard.ledger import foregoing, intents, observations, room, schema
+from guard.ledger.breaker import SqlBreaker
 from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
+from guard.ledger.failing import named
 from guard.ledger.forecasts import SqlForecasts
-from guard.ledger.glance import Paused
+from guard.ledger.glance import NO_PAUSE, Looked
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
 from guard.ledger.savings import SqlSavings
@@ -31,8 +31,6 @@ from guard.ports import NO_FACTS
 
 T = TypeVar("T")
 READERS = 2
-# A row that makes no sense (ValueError) or a number that no column holds (ArithmeticError) is the ledger's failure too.
-FAILURES = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ArithmeticError)
 
 
 async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
@@ -44,7 +42,7 @@ async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
     """
     parsed = parse(url)
     name = redacted(parsed)
-    with _named(name, "be opened" + absence(place(parsed), read_only=read_only)):
+    with named(name, "be opened" + absence(place(parsed), read_only=read_only)):
         await asyncio.to_thread(probe, parsed, read_only=read_only)
     ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=name, read_only=read_only)
     try:
@@ -54,6 +52,7 @@ async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
         if not ready:
             await ledger.write("be set up", schema.upgrade)
         ledger.paused.glance(parsed)
+        ledger.breaker.looked.glance(parsed)
     except BaseException:
         await ledger.aclose()
         raise
@@ -76,7 +75,9 @@ class SqlLedger:
         self._reading = reading(engine)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
         self._read_only = read_only
-        self.paused = Paused(lambda: self.read("tell whether it is paused", observations.pause_on_record))
+        self.breaker = SqlBreaker(self)
+        paused = "tell whether it is paused"
+        self.paused = Looked(lambda: self.read(paused, observations.pause_on_record), question=NO_PAUSE, nothing=None)
         self._running: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._drafts: dict[int, Draft] = {}  # of the intents opened here, so that no step reads what never changes
@@ -87,6 +88,7 @@ class SqlLedger:
         """
         self._closed = True
         self.paused.close()
+        self.breaker.looked.close()
         if self._running:
             await asyncio.wait(self._running)
         self._writer.close()
@@ -122,7 +124,7 @@ class SqlLedger:
         self._running.add(answer)
         answer.add_done_callback(self._running.discard)
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled caller never asks for it
-        with _named(self.name, what):
+        with named(self.name, what):
             try:
                 return await asyncio.shield(answer)
             except asyncio.CancelledError:
@@ -224,11 +226,13 @@ class SqlLedger:
         """
         return await self.read("count the open intents", intents.open_since)
 
-    async def before(self, keys: Collection[JobKey], *, since_ms: int) -> Before:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
         """
         Return what a plan for these jobs has to know, at one moment.
         """
-        return await self.read("tell what came before", lambda at: foregoing.before(at, keys, since_ms=since_ms))
+        return await self.read(
+            "tell what came before", lambda at: foregoing.before(at, keys, since_ms=since_ms, rules=rules)
+        )
 
     async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
         """
@@ -256,9 +260,9 @@ class SqlLedger:
 
     async def used(self, *, since_ms: int) -> int:
         """
-        Return how many intents count against the limits since that moment: sent ones, and open ones not yet sent.
+        Return how many intents count against the limits since that moment: sent ones, and all open ones.
         """
-        return await self.read("count against the limits", lambda at: foregoing.used(at, since_ms=since_ms))
+        return await self.read("count against the limits", lambda at: room.used(at, since_ms=since_ms))
 
     async def tallies(self) -> Sequence[Tally]:
         """
@@ -283,17 +287,3 @@ class SqlLedger:
         Put a pause on record, or lift it.
         """
         await self.write("take the pause", lambda at: observations.set_pause(at, pause))
-
-
-@contextlib.contextmanager
-def _named(ledger: str, what: str) -> Iterator[None]:
-    """
-    Turn every failure inside into a ``LedgerUnusable`` that names the ledger and *what* it could not do.
-    """
-    try:
-        yield
-    except LedgerUnusable as e:
-        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {e}") from e
-    except FAILURES as e:
-        cause = " ".join(str(getattr(e, "orig", None) or e).split())
-        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {cause[:200]}") from e

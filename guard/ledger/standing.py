@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from guard.core.facts import LIVE_PHASES
 from guard.errors import LedgerUnusable
-from guard.ledger import foregoing, observations, schema
+from guard.ledger import observations, room, schema
 from guard.ledger.intents import open_since
 from guard.ledger.sql import SqlLedger
 from guard.ledger.tables import intents, lease, sightings, walks
@@ -77,7 +77,7 @@ class LedgerRecord:
 
 
 def _standing(connection: sa.Connection, name: str, wanted: Wanted) -> LedgerStatus:
-    used = None if wanted.since_ms is None else foregoing.used(connection, since_ms=wanted.since_ms)
+    used = None if wanted.since_ms is None else room.used(connection, since_ms=wanted.since_ms)
     return LedgerStatus(
         name=name,
         usable=True,

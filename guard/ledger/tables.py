@@ -107,6 +107,9 @@ intents = sa.Table(
     sa.Column("savings_lower", Money),
     sa.Column("savings_assumed", Money),
     sa.Column("savings_estimate", sa.Text),
+    # What the windows of the limits ask: whose job it is (NULL: not readable), and when the newest call was on record.
+    sa.Column("user_name", AnyText),
+    sa.Column("last_sending_ms", sa.BigInteger),
 )
 
 # The database itself forbids a second open intent, whatever the processes do; a closed one never blocks a later one.
@@ -121,7 +124,8 @@ sa.Index(
 )
 sa.Index("intents_by_run", intents.c.region, intents.c.project_id, intents.c.job_id, intents.c.run)
 sa.Index("intents_by_job_id", intents.c.job_id)
-sa.Index("intents_by_sending", intents.c.sending_ms)
+sa.Index("intents_by_last_sending", intents.c.last_sending_ms)
+sa.Index("intents_by_policy", intents.c.policy, intents.c.digest)
 
 steps = sa.Table(
     "steps",
@@ -224,6 +228,8 @@ walks = sa.Table(
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     sa.Column("finished_ms", sa.BigInteger, nullable=False),
     sa.Column("running", sa.Integer, nullable=False),
+    sa.Column("cards", sa.BigInteger),
+    sa.Column("largest", sa.BigInteger),
 )
 
 pause = sa.Table(

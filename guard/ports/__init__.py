@@ -4,6 +4,7 @@ The small protocols between the cycle and the world.
 Adapters implement them, the daemon only knows them, and ``app`` puts the two together. No logic in here.
 """
 
+from guard.ports.breaker import BreakerBook
 from guard.ports.forecasts import Asked, Forecasts, Kept
 from guard.ports.history import History
 from guard.ports.record import NO_FACTS, Lease, Ledger
@@ -13,6 +14,7 @@ from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 __all__ = [
     "NO_FACTS",
     "Asked",
+    "BreakerBook",
     "Clock",
     "Forecasts",
     "History",

@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from guard.core.facts import Job, JobKey
-from guard.core.plan import Attempt, Before, Finding
+from guard.core.plan import Attempt, Before, Finding, Rule
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
+from guard.ports.breaker import BreakerBook
 from guard.ports.forecasts import Forecasts
 from guard.ports.history import History
 from guard.ports.savings import Savings
@@ -29,6 +30,13 @@ class Ledger(Protocol):
     def history(self) -> History:
         """
         The record of runs that are over, in the same ledger.
+        """
+        ...
+
+    @property
+    def breaker(self) -> BreakerBook:
+        """
+        The record of the breaker, in the same ledger.
         """
         ...
 
@@ -131,10 +139,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def before(self, keys: Collection[JobKey], *, since_ms: int) -> Before:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
         """
-        Return what a plan for these jobs has to know, at one moment: open intents, earlier ones, and how many count against
-        the limits since that moment.
+        Return what a plan for these jobs has to know, at one moment: open intents, earlier ones, what counts against the
+        limits since that moment, and what those of the policies *rules* did that nobody has confirmed.
         """
         ...
 
@@ -158,7 +166,7 @@ class Ledger(Protocol):
 
     async def used(self, *, since_ms: int) -> int:
         """
-        Return how many intents count against the limits since that moment: sent ones, and open ones not yet sent.
+        Return how many intents count against the limits since that moment: sent ones, and all open ones.
         """
         ...
 

@@ -8,7 +8,7 @@ import pytest
 from built import NOW
 
 from guard.core.facts import Inventory
-from guard.core.limits import Allowance, Limits, allowance, is_stale
+from guard.core.limits import Allowance, Fleet, Limits, allowance, is_stale
 from guard.core.spans import HOUR_MS, MINUTE_MS
 
 TOTAL, PERCENT = "max_terminations", "max_percent_of_running"
@@ -38,7 +38,7 @@ def test_allowance(limits, jobs, allowed):
     """
     The smaller of the limits counts, a share is rounded down, and the percentage allows at least 3.
     """
-    assert allowance(limits, jobs) == allowed
+    assert allowance(limits, Fleet(running=jobs)) == allowed
 
 
 def test_defaults():

@@ -9,11 +9,13 @@ from built import KEY, NOW, OVER_A_DAY, P100_NODES, decided, exemption, key, pol
 
 from guard.core.decide import Decision, Judgement
 from guard.core.facts import ABSENT, UNREADABLE, Resource
+from guard.core.hold import Hold
 from guard.core.limits import Allowance
-from guard.core.plan import Attempt, Finding, Hold, Plan, Standing, fingerprint, plan
+from guard.core.plan import Attempt, Finding, Plan, Standing, fingerprint, plan
 from guard.core.policy import Act, All, Condition, Mode
 from guard.core.spans import DAY_MS, HOUR_MS, MINUTE_MS
 from guard.core.verdict import Verdict
+from guard.core.windows import Bounds, Window
 from tests.changing import replace
 
 ENFORCED = policy(OVER_A_DAY)
@@ -370,10 +372,11 @@ def test_limits(total, used, orders):
     The oldest deadlines come first, and what is over the limit is held back.
     """
     decisions = [aged("new", 25 * HOUR_MS), aged("old", 40 * HOUR_MS), aged("mid", 30 * HOUR_MS)]
-    built = made(*decisions, allowance=Allowance(total=total, limit="max_terminations"), used=used)
+    built = made(*decisions, allowance=Allowance(total=total, limit="max_terminations"), window=Window(total=used))
     assert ordered(built) == orders
     assert [one.key.job_id for one in built.held] == ["old", "mid", "new"][len(orders) :]
-    assert {one.text for one in built.held} <= {f"{used} terminations in the window, max_terminations allows {total}"}
+    text = f"{max(used, total or 0)} terminations in the window, max_terminations allows {total}"
+    assert {one.text for one in built.held} <= {text}
     assert {one.reason for one in built.held} <= {"limit"}
 
 
@@ -447,3 +450,43 @@ def test_absence_of_everything():
     """
     assert made() == Plan()
     assert made(decided(running(user=ABSENT))) == Plan()
+
+
+def test_an_open_breaker_holds_the_acts_of_one_policy():
+    """
+    What is closed for a policy holds back its acts and no others.
+    """
+    decisions = [aged("a", 25 * HOUR_MS), decided(running(30 * HOUR_MS, key=key("b")), policy(OVER_A_DAY, name="second"))]
+    built = made(*decisions, closed_policies={"second": Hold(reason="breaker", text="t")})
+    assert (ordered(built), [(one.key.job_id, one.reason) for one in built.held]) == (["a"], [("b", "breaker")])
+
+
+@pytest.mark.parametrize(
+    ("acted", "orders"),
+    [
+        pytest.param({"x", "y"}, ["old"], id="room-for-one"),
+        pytest.param({"x", "new"}, ["old", "new"], id="one-was-acted-on-before"),
+        pytest.param({"x", "y", "z"}, [], id="used-up"),
+        pytest.param(None, ["old", "mid", "new"], id="confirmed"),
+    ],
+)
+def test_a_new_policy_acts_on_the_first_few(acted, orders):
+    """
+    The oldest deadlines come first, and what is over the first few waits for a person; it takes no room in the window.
+    """
+    decisions = [aged("new", 25 * HOUR_MS), aged("old", 40 * HOUR_MS), aged("mid", 30 * HOUR_MS)]
+    rule = (ENFORCED.name, ENFORCED.digest)
+    known = {} if acted is None else {rule: {key(one) for one in acted}}
+    built = made(*decisions, acted=known, first_enforce=3, allowance=Allowance(total=3, limit="max_terminations"))
+    assert ordered(built) == orders
+    assert {one.reason for one in built.held} <= {"first_enforce"}
+
+
+def test_a_full_policy_leaves_room_to_others():
+    """
+    A bound on one policy holds back its jobs alone; each order counts for the next.
+    """
+    second = policy(OVER_A_DAY, name="second")
+    decisions = [aged("a", 40 * HOUR_MS), aged("b", 30 * HOUR_MS), decided(running(26 * HOUR_MS, key=key("c")), second)]
+    built = made(*decisions, allowance=Allowance(total=None, bounds=Bounds(per_policy=1)))
+    assert (ordered(built), [one.key.job_id for one in built.held]) == (["a", "c"], ["b"])

@@ -14,13 +14,15 @@ from guard.core.clock import TOLERANCE_MS, ClockRule, running_time
 from guard.core.decide import Decision, decide
 from guard.core.facts import ABSENT, TERMINABLE_PHASES, UNREADABLE, Growing, Job, Missing, Resource
 from guard.core.fields import facts_of
+from guard.core.hold import Hold
 from guard.core.judge import judge, turning_points
 from guard.core.limits import Allowance
-from guard.core.plan import Attempt, Hold, Standing, plan
+from guard.core.plan import Attempt, Standing, plan
 from guard.core.policy import Act, All, Clause, Condition, Exemption, Mode, Not, Policy, PolicySet, Some
 from guard.core.sighting import Sighting, observe
 from guard.core.spans import MINUTE_MS
 from guard.core.verdict import Verdict, some
+from guard.core.windows import Window
 from tests.changing import replace
 
 EXAMPLES = settings(max_examples=100, deadline=None)
@@ -253,7 +255,7 @@ STANDINGS = st.builds(
     allowance=st.one_of(
         st.just(Allowance(total=None)), st.builds(Allowance, total=st.integers(0, 4), limit=st.just("max_terminations"))
     ),
-    used=st.integers(0, 3),
+    window=st.builds(Window, total=st.integers(0, 3)),
 )
 MANY = st.lists(JOBS, max_size=6, unique_by=lambda job: job.key)
 
@@ -280,7 +282,7 @@ def test_only_a_match_is_ever_planned(policies, jobs, standing):
         assert standing.closed is None
         assert max(order.deadline_ms, order.decision.seen.first_seen_ms) <= order.due_ms <= NOW
     allowed = standing.allowance.total
-    assert allowed is None or len(orders) <= max(0, allowed - standing.used)
+    assert allowed is None or len(orders) <= max(0, allowed - standing.window.total)
     assert len({order.key for order in orders}) == len(orders)
 
 

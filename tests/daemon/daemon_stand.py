@@ -119,7 +119,17 @@ class Stand:
     """
 
     def __init__(
-        self, ledger, *jobs, armed=True, knobs=None, limits=None, text=ONE_DAY, pause_file=None, targets=("lab",), clock=None
+        self,
+        ledger,
+        *jobs,
+        armed=True,
+        knobs=None,
+        limits=None,
+        text=ONE_DAY,
+        pause_file=None,
+        targets=("lab",),
+        clock=None,
+        breaker=None,
     ):
         self.clock = clock or ManualClock()
         self.world = World(Knobs(**(knobs or {})), self.clock.now if clock else lambda: self.clock.seconds)
@@ -129,6 +139,7 @@ class Stand:
         self.app = create_app(self.world, self.calls)
         self.raw = ledger
         self.limits = limits
+        self.breaker = breaker
         self.pause_file = pause_file
         self.names = ("lab",)
         self.armed = armed
@@ -164,7 +175,7 @@ class Stand:
             targets=self.targets,
             view=self.view,
             enforcer=self.enforcer,
-            rules=Rules(limits=self.limits, walk_every_ms=60_000),
+            rules=Rules(limits=self.limits, walk_every_ms=60_000, breaker=self.breaker),
             deadlines={name: Deadlines() for name in self.names},
         )
 

@@ -12,6 +12,7 @@ from guard.core.fields import Terms
 from guard.core.price import plain_book
 from guard.core.protocol import Outcome
 from guard.daemon.metrics import HOLD_REASONS, Metrics
+from guard.daemon.room import LIMITS
 from guard.simulator import Fault
 from tests.changing import replace
 
@@ -43,6 +44,7 @@ NAMES = {
     "termination_confirm_seconds",
     "cards_released target,policy",
     "limit_used_ratio limit",
+    "breaker_open scope",
     "savings_upper target,policy,currency",
     "savings_expected target,policy,currency",
     "savings_lower target,policy,currency",
@@ -118,8 +120,10 @@ def test_known_label_sets_start_at_zero():
             assert stand.value("scans_total", target="lab", outcome=outcome) == 0
         for verdict in ("MATCH", "NO_MATCH", "UNKNOWN"):
             assert stand.value("verdicts", policy="one-day", verdict=verdict) == 0
-        for limit in ("max_terminations", "max_percent_of_running"):
+        for limit in LIMITS:
             assert stand.value("limit_used_ratio", limit=limit) == 0
+        for scope in ("all", "target", "policy"):
+            assert stand.value("breaker_open", scope=scope) == 0
         assert stand.value("exempt_by_unknown_jobs", exemption="spared") == 0
         assert stand.value("termination_lateness_seconds_count", target="lab") == 0
         assert stand.value("cards_released_total", target="lab", policy="one-day") == 0

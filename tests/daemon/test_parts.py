@@ -243,8 +243,9 @@ def test_gate_and_the_rest():
     """
 
     class Failing:
-        def __init__(self, lease):
+        def __init__(self, lease, breaker):
             self.lease = lease
+            self.breaker = breaker
 
         async def pause(self):
             if self.lease is None:
@@ -256,9 +257,10 @@ def test_gate_and_the_rest():
         gate = stand.enforcer.gate
         assert await gate.closed(stand.target) is None
         assert (await gate.closed(replace(stand.target, terminator=None))).reason == "disarmed"
-        assert (await replace(gate, ledger=Failing(None)).closed(stand.target)).reason == "ledger"
+        book = stand.raw.breaker
+        assert (await replace(gate, ledger=Failing(None, book)).closed(stand.target)).reason == "ledger"
         lease = OpenLease()
-        assert (await replace(gate, ledger=Failing(lease), lease=lease).closed(stand.target)).reason == "lease"
+        assert (await replace(gate, ledger=Failing(lease, book), lease=lease).closed(stand.target)).reason == "lease"
 
     on_stand(act)
 

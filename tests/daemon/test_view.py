@@ -86,7 +86,7 @@ def test_view_drops_what_left():
     view.take([job("b", at_ms=later_ms)], now_ms=later_ms, walk=3)
     assert [one.job.key.job_id for one in view.close(inventory(started_ms=later_ms), walk=3)] == ["a"]
     assert {one.job_id for one in view.watched} == {"b", "c"}
-    assert view.running == {"lab": 2}
+    assert view.running["lab"].running == 2
 
 
 def test_the_sums_follow_every_reading():

@@ -165,6 +165,7 @@ class Site:
             "ledger": f"sqlite:///{self.ledger}",
             "listen": "127.0.0.1:0",
             "limits": "none",
+            "breaker": "none",
         }
         self.set(**settings)
 

@@ -13,7 +13,7 @@ from e2e_stand import ROOT
 from guard.cli import app
 from guard.core.fields import FIELDS
 from guard.daemon.metrics import Metrics
-from guard.settings import LimitSettings, Settings, TargetSettings
+from guard.settings import BreakerSettings, LimitSettings, Settings, TargetSettings
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = set(re.findall(r"`([^`\n]+)`", README))
@@ -50,10 +50,10 @@ def test_every_setting_is_documented(setting):
     assert f"GUARD_{setting.upper()}" in CODE
 
 
-@pytest.mark.parametrize("model", [TargetSettings, LimitSettings])
+@pytest.mark.parametrize("model", [TargetSettings, LimitSettings, BreakerSettings])
 def test_every_nested_setting_is_documented(model):
     """
-    The parts of a target and of the limits stand in the README.
+    The parts of a target, of the limits and of the breaker stand in the README.
     """
     assert set(model.model_fields) <= CODE
 
@@ -64,6 +64,7 @@ def test_every_variable_that_is_named_exists():
     """
     known = {f"GUARD_{name.upper()}" for name in Settings.model_fields} | {"GUARD_CONFIG", "GUARD_TEST_NO_SKIPS"}
     known |= {f"GUARD_LIMITS__{name.upper()}" for name in LimitSettings.model_fields}
+    known |= {f"GUARD_BREAKER__{name.upper()}" for name in BreakerSettings.model_fields}
     assert set(re.findall(r"GUARD_[A-Z_]+[A-Z]", README)) <= known
 
 
@@ -83,7 +84,7 @@ def test_every_metric_that_is_named_exists():
     assert set(re.findall(r"\bcostguard_[a-z0-9_]+", README)) <= known
 
 
-@pytest.mark.parametrize("command", sorted(set(commands()) - {"guard", "guard ledger"}))
+@pytest.mark.parametrize("command", sorted(set(commands()) - {"guard", "guard ledger", "guard breaker"}))
 def test_every_command_is_documented(command):
     """
     Each command stands in the README as it is typed.
@@ -99,7 +100,7 @@ def test_every_command_that_is_named_exists():
     blocks = re.findall(r"^(?:\$ )?(guard [a-z].*)$", README, re.MULTILINE)
     known = set(commands())
     for line in (*named, *blocks):
-        words = re.match(r"guard (?:ledger )?[a-z-]+", line)
+        words = re.match(r"guard (?:ledger |breaker )?[a-z-]+", line)
         assert words is not None, line
         assert words[0] in known, line
 

@@ -134,6 +134,12 @@ def test_validate_prints_every_error_of_every_file(cli, lab):
 TARGET = "{name: a, region: r, project_id: p}"
 SETTINGS = {
     "unknown-key": ("armd: true", ":1: armd: there is no such setting; did you mean armed?"),
+    "money-without-prices": (
+        "armed: true\nlimits:\n  max_cost_rate: 9",
+        ":2: limits: max_cost_rate: expected the setting prices",
+    ),
+    "breaker-of-another-kind": ("breaker: 3", "breaker: expected a mapping such as {first_enforce: 3}, or none"),
+    "unknown-number": ("breaker: {first_enforc: 1}", "did you mean first_enforce?"),
     "unknown-limit": ("limits: {windw: 1h}", "did you mean window?"),
     "wrong-type": ("armed: perhaps", "armed: expected true or false, got 'perhaps'"),
     "bare-number": ("scan_interval: 60", "scan_interval: expected a span such as 30s, 15m or 24h, got 60"),

@@ -230,7 +230,7 @@ def first_ledger(url):
         connection.exec_driver_sql(
             f"INSERT INTO sightings ({columns}, reading_at_ms, start_time_ms, waiting_since_ms) VALUES ({row})"  # noqa: S608
         )
-        intent = {key: value for key, value in draft_columns(DRAFT).items() if key != "work"}
+        intent = {key: value for key, value in draft_columns(DRAFT).items() if key not in ("work", "user_name")}
         intent |= {"state": "intended", "created_ms": 1, "note": ""}
         connection.execute(sa.insert(sa.table("intents", *map(sa.column, intent))), intent)
         found = {key: value for key, value in finding_columns(FINDING).items() if key != "basis"} | {"at_ms": 1}

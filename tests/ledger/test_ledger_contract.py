@@ -183,21 +183,22 @@ def test_intents_are_listed_newest_first(url):
 
 def test_what_counts_against_the_limits(url):
     """
-    Counted are intents sent at or after the moment, open or closed, and open ones that were not sent.
+    Counted are intents whose newest call is on record at or after the moment, and open ones, whenever that was.
     """
 
     async def work(ledger):
-        for job, sent_ms in (("before", 499), ("on-the-edge", 500), ("after", 501)):
+        for job, sent_ms in (("before", (499,)), ("on-the-edge", (500,)), ("after", (501,)), ("again", (10, 500))):
             number = (await opened(ledger, draft_of(job))).number
-            await ledger.advance(number, State.SENDING, at_ms=sent_ms)
-            await ledger.advance(number, State.SENDING, at_ms=900)
-        await ledger.close(number, REFUSED, at_ms=950)
+            for at_ms in sent_ms:
+                await ledger.advance(number, State.SENDING, at_ms=at_ms)
+            await ledger.close(number, REFUSED, at_ms=950)
         await opened(ledger, draft_of("open-unsent"))
+        await ledger.advance((await opened(ledger, draft_of("open-sent-before"))).number, State.SENDING, at_ms=1)
         await closed(ledger, draft_of("closed-unsent"), HELD)
-        assert await ledger.used(since_ms=500) == 3
-        assert await ledger.used(since_ms=499) == 4
-        assert await ledger.open_intent(DRAFT, at_ms=1_000, quota=Quota(total=3, since_ms=500)) is None
-        assert await ledger.open_intent(DRAFT, at_ms=1_000, quota=Quota(total=4, since_ms=500)) is not None
+        assert await ledger.used(since_ms=500) == (await ledger.breaker.window(since_ms=500)).total == 5
+        assert await ledger.used(since_ms=499) == (await ledger.breaker.window(since_ms=499)).total == 6
+        assert await ledger.open_intent(DRAFT, at_ms=1_000, quota=Quota(total=5, since_ms=500)) is None
+        assert await ledger.open_intent(DRAFT, at_ms=1_000, quota=Quota(total=6, since_ms=500)) is not None
 
     use(url, work)
 
@@ -250,7 +251,7 @@ def test_what_came_before_a_plan(url):
         await opened(ledger, draft_of("busy-unasked"), at_ms=30)
         await opened(ledger, replace(draft_of("x"), key=replace(named("tried"), region="elsewhere")), at_ms=40)
         before = await ledger.before({named("tried"), named("busy"), named("nobody")}, since_ms=0)
-        assert (set(before.busy), set(before.attempts), before.used) == ({named("busy")}, {named("tried")}, 3)
+        assert (set(before.busy), set(before.attempts), before.window.total) == ({named("busy")}, {named("tried")}, 3)
 
     use(url, work)
 

@@ -1,0 +1,184 @@
+"""
+The breaker in a SQL ledger: when it opened and closed, its levels, and which policies a person confirmed.
+
+The functions work in the transaction of their caller.
+"""
+
+from collections.abc import Collection, Mapping, Sequence, Set
+
+import sqlalchemy as sa
+
+from guard.core.breaker import Breaker, Cause, Confirmation, Scope
+from guard.core.facts import JobKey
+from guard.core.plan import Rule
+from guard.core.windows import Window
+from guard.ledger.breakertables import breakers, confirmations, levels
+from guard.ledger.glance import NO_BREAKER, Looked
+from guard.ledger.history import Transactions
+from guard.ledger.room import acted, window
+from guard.ledger.rows import Row
+
+Levels = Mapping[tuple[str, str], str]
+OVER = "its time was over"
+_UNCLOSED = breakers.c.closed_ms.is_(None)
+
+
+class SqlBreaker:
+    """
+    The breaker in a SQL ledger. It implements the ``BreakerBook`` port.
+    """
+
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
+        self.looked = Looked[Sequence[Breaker]](self._unclosed, question=NO_BREAKER, nothing=())
+
+    async def unclosed(self) -> Sequence[Breaker]:
+        """
+        Return the breakers that nobody closed, by a reading that began after the call; the time of some may be over.
+        """
+        return await self.looked()
+
+    async def _unclosed(self) -> Sequence[Breaker]:
+        return await self._ledger.read("tell whether the breaker is open", unclosed)
+
+    async def newest(self, *, limit: int) -> Sequence[Breaker]:
+        """
+        Return the breakers that were opened last, newest first.
+        """
+        wanted = sa.select(breakers).order_by(breakers.c.id.desc()).limit(limit)
+        return await self._ledger.read(
+            "give the breakers", lambda at: [breaker_of(row) for row in at.execute(wanted).mappings()]
+        )
+
+    async def open(self, breaker: Breaker) -> bool:
+        """
+        Put an open breaker on record; False if it is open already.
+        """
+        return await self._ledger.write("open the breaker", lambda at: open_one(at, breaker))
+
+    async def reset(self, *, by: str, reason: str, at_ms: int, only: tuple[Scope, str] | None = None) -> Sequence[Breaker]:
+        """
+        Close what is open, or *only* what is for that policy or target, and forget its level; return what was closed.
+        """
+        return await self._ledger.write(
+            "reset the breaker", lambda at: reset(at, by=by, reason=reason, at_ms=at_ms, only=only)
+        )
+
+    async def levels(self) -> Mapping[tuple[str, str], tuple[str, int]]:
+        """
+        Return the remembered levels as text and when they were recorded, by cause and name.
+        """
+        return await self._ledger.read("give the levels of the breaker", levels_of)
+
+    async def set_levels(self, wanted: Levels, *, at_ms: int) -> None:
+        """
+        Replace all levels.
+        """
+        await self._ledger.write("take the levels of the breaker", lambda at: set_levels(at, wanted, at_ms=at_ms))
+
+    async def confirm(self, confirmation: Confirmation) -> bool:
+        """
+        Record that a person confirmed a policy; False if somebody did before.
+        """
+        return await self._ledger.write("confirm a policy", lambda at: confirm(at, confirmation))
+
+    async def confirmed(self) -> Sequence[Confirmation]:
+        """
+        Return the confirmations, newest first.
+        """
+        wanted = sa.select(confirmations).order_by(confirmations.c.at_ms.desc(), confirmations.c.policy)
+        return await self._ledger.read(
+            "give the confirmations", lambda at: [Confirmation(**row) for row in at.execute(wanted).mappings()]
+        )
+
+    async def acted(self, rules: Collection[Rule]) -> Mapping[Rule, Set[JobKey]]:
+        """
+        Return the jobs that each of these policies has acted on, without those policies that a person confirmed.
+        """
+        return await self._ledger.read("tell what new policies did", lambda at: acted(at, rules))
+
+    async def window(self, *, since_ms: int) -> Window:
+        """
+        Return the sums over the intents that count against the limits since that moment.
+        """
+        return await self._ledger.read("sum up against the limits", lambda at: window(at, since_ms=since_ms))
+
+
+def unclosed(connection: sa.Connection) -> list[Breaker]:
+    """
+    Return the breakers that nobody closed, oldest first.
+    """
+    wanted = sa.select(breakers).where(_UNCLOSED).order_by(breakers.c.id)
+    return [breaker_of(row) for row in connection.execute(wanted).mappings()]
+
+
+def open_one(connection: sa.Connection, breaker: Breaker) -> bool:
+    """
+    Put an open breaker on record, unless it is open; one whose time is over is closed first.
+    """
+    same = sa.and_(
+        _UNCLOSED,
+        breakers.c.scope == breaker.scope.value,
+        breakers.c.name == breaker.name,
+        breakers.c.cause == breaker.cause.value,
+    )
+    row = connection.execute(sa.select(breakers).where(same)).mappings().one_or_none()
+    if row is not None:
+        if breaker_of(row).holds(breaker.opened_ms):
+            return False
+        connection.execute(sa.update(breakers).where(same).values(closed_ms=row["until_ms"], closed_why=OVER))
+    made = {name: getattr(breaker, name) for name in ("name", "text", "by", "opened_ms", "until_ms")}
+    row_of = {"scope": breaker.scope.value, "cause": breaker.cause.value, "closed_by": "", "closed_why": "", **made}
+    connection.execute(sa.insert(breakers).values(**row_of))
+    return True
+
+
+def reset(connection: sa.Connection, *, by: str, reason: str, at_ms: int, only: tuple[Scope, str] | None) -> list[Breaker]:
+    """
+    Close what is open and forget its level; return it as it was.
+    """
+    which: sa.ColumnElement[bool] = _UNCLOSED
+    if only is not None:
+        which = sa.and_(which, breakers.c.scope == only[0].value, breakers.c.name == only[1])
+    found = [breaker_of(row) for row in connection.execute(sa.select(breakers).where(which)).mappings()]
+    connection.execute(sa.update(breakers).where(which).values(closed_ms=at_ms, closed_by=by, closed_why=reason))
+    for one in found:
+        connection.execute(sa.delete(levels).where(levels.c.cause == one.cause.value, levels.c.name == one.name))
+    return found
+
+
+def levels_of(connection: sa.Connection) -> dict[tuple[str, str], tuple[str, int]]:
+    """
+    Return the levels and their moments by cause and name.
+    """
+    return {(row.cause, row.name): (row.level, row.at_ms) for row in connection.execute(sa.select(levels))}
+
+
+def set_levels(connection: sa.Connection, wanted: Levels, *, at_ms: int) -> None:
+    """
+    Replace all levels.
+    """
+    connection.execute(sa.delete(levels))
+    rows = [{"cause": cause, "name": name, "level": level, "at_ms": at_ms} for (cause, name), level in wanted.items()]
+    if rows:
+        connection.execute(sa.insert(levels), rows)
+
+
+def confirm(connection: sa.Connection, one: Confirmation) -> bool:
+    """
+    Record a confirmation; the first one of a policy stays.
+    """
+    same = sa.and_(confirmations.c.policy == one.policy, confirmations.c.digest == one.digest)
+    if connection.execute(sa.select(sa.literal(1)).where(same)).first() is not None:
+        return False
+    made = {"policy": one.policy, "digest": one.digest, "by": one.by, "reason": one.reason, "at_ms": one.at_ms}
+    connection.execute(sa.insert(confirmations).values(**made))
+    return True
+
+
+def breaker_of(row: Row) -> Breaker:
+    """
+    Return the breaker of a row.
+    """
+    names = ("name", "text", "by", "opened_ms", "until_ms", "closed_ms", "closed_by", "closed_why")
+    return Breaker(scope=Scope(row["scope"]), cause=Cause(row["cause"]), **{name: row[name] for name in names})
