@@ -398,6 +398,9 @@ def test_a_long_range_is_not_held_whole(tmp_path, kept):
     assert len(found.newest) == NEWEST
     # A page, the one before it that goes, and the newest.
     assert PAGE < Alive.most <= 2 * PAGE + NEWEST + 5 < COPIES
+    assert f"the newest {NEWEST} of {COPIES + 4}" in guard(tmp_path, "savings")[1]
+    assert len(json.loads(guard(tmp_path, "savings", "--output", "json")[1])) == COPIES + 4
+    assert f"{COPIES + 3} of {COPIES + 4} confirmed terminations" in guard(tmp_path, "savings", "--recompute")[1]
 
 
 @pytest.mark.parametrize(

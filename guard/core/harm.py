@@ -112,8 +112,8 @@ class Hindsight:
     *compared* are the runs of which it is known what they cost up to the horizon of their forecast and what that expected:
     *measured* and *expected* sum these two. A run counts as soon as its deadline is a whole horizon ago and not before,
     however it went: to take those that have ended would be to take the short ones. Of those whose deadline is so long ago,
-    the forecast of *assumed* was an assumption, which is compared with nothing, and *unfollowed* were ended by another
-    policy or lost from view before the horizon: they ran for long, so where there are many the others are short ones.
+    the forecast of *assumed* was an assumption, which is compared with nothing, and *unfollowed* were ended by the
+    guard or lost from view before the horizon: they ran for long, so where there are many the others are short ones.
     """
 
     policy: str

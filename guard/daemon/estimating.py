@@ -31,7 +31,7 @@ FEW = 100
 CLAW_BACK_S = 600.0
 FORECAST_S = 300.0
 """Forecasts need no hurry, since no moment but that of the match counts for them, and each turn reads the history."""
-MOST_FORECAST = 1_000
+MOST_FORECAST = 200
 """So many in a turn, or a first look at a large fleet would keep the terminations waiting for their estimates."""
 FOLLOWED_MS = 7 * DAY_MS
 """What follows a termination is looked at for so long; what it costs after that is taken back no more."""

@@ -93,7 +93,7 @@ def potential(policies: Sequence[Hindsight]) -> Section:
         "currency": "currency",
         "runs": "would have ended",
         "running": "still running",
-        "cut_short": "ended by another policy",
+        "cut_short": "ended by the guard",
         "lost": "lost from view",
         "potential": "measured to their own end",
         "so_far": "of those still running",
