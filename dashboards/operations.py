@@ -296,5 +296,15 @@ def _process(board: Board) -> None:
             by=("job", "instance", "version"),
             hidden=("__name__", "Value", "Value #A"),
         ),
+        grid(
+            "Audit",
+            "How many entries the chain of each target has, 48 bits of the newest one's hash, and whether one was seen changed.",
+            {
+                "entries": f"max by (target) (costguard_audit_head_position{{{GUARD}}})",
+                "hash": f"max by (target) (costguard_audit_head_hash{{{GUARD}}})",
+                "changed": f"max by (target) (costguard_audit_changed{{{GUARD}}})",
+            },
+            by=("target",),
+        ),
         height=6,
     )

@@ -45,13 +45,13 @@ class Shown:
     doubt: str = ""
 
 
-async def set_pause(settings: Settings, pause: Pause | None) -> str:
+async def set_pause(settings: Settings, pause: Pause | None, *, at_ms: int) -> str:
     """
     Pull or lift the kill switch of the ledger and return its name; the acting process obeys it before its next call.
     """
     ledger = await open_ledger(_existing(settings))
     try:
-        await ledger.set_pause(pause)
+        await ledger.set_pause(pause, at_ms=at_ms)
         return ledger.name
     finally:
         await ledger.aclose()

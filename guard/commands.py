@@ -28,7 +28,9 @@ from guard.daemon.service import Service
 from guard.daemon.status import Telling
 from guard.daemon.targets import Target
 from guard.daemon.web import web_app
+from guard.daemon.witness import witnessed
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
+from guard.ledger.audit import witness_of
 from guard.ledger.sql import SqlLedger, open_ledger
 from guard.ledger.standing import LedgerRecord
 from guard.priced import Priced
@@ -70,7 +72,8 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             access=access,
             status=Telling(service=service, record=LedgerRecord(guard.ledger)),
         )
-        async with serving(app, sock, access) as port:
+        heads = witnessed(witness_of(guard.ledger), guard.metrics.audit)
+        async with heads, serving(app, sock, access) as port:
             log.info("guard.started", **_announced(settings), port=port)
             for event, note in settings.removed():
                 log.warning(event, note=note)

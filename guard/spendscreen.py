@@ -28,13 +28,13 @@ _UNKNOWN = {"policy": "-"}
 
 
 @contextlib.contextmanager
-def counting(console: Console) -> Iterator[Callable[[int, int], None]]:
+def counting(console: Console, what: str = "days") -> Iterator[Callable[[int, int], None]]:
     """
-    Show on a terminal how many days are summed up, and take it away at the end; elsewhere show nothing.
+    Show on a terminal how many days (or *what*) are done, and take it away at the end; elsewhere show nothing.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task("days", total=None)
+        task = shown.add_task(what, total=None)
         yield lambda done, of: shown.update(task, completed=done, total=of)
 
 

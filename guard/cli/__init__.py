@@ -14,6 +14,7 @@ import typer
 
 from guard import __version__
 from guard.cli.acting import acting
+from guard.cli.audit import auditing
 from guard.cli.breaker import breaker
 from guard.cli.ledger import ledger
 from guard.cli.policies import policies
@@ -39,6 +40,7 @@ app.add_typer(reported)
 app.add_typer(prices)
 app.add_typer(telling)
 app.add_typer(ledger, name="ledger")
+app.add_typer(auditing, name="audit")
 app.add_typer(breaker, name="breaker")
 
 

@@ -171,7 +171,7 @@ def pause(
         now_ms = int(time.time() * 1000)
         until = None if duration is None else now_ms + span_ms(duration, "--for")
         pulled = Pause(reason=reason, since_ms=now_ms, until_ms=until, by=by)
-        ledger = asyncio.run(set_pause(load_settings(config), pulled))
+        ledger = asyncio.run(set_pause(load_settings(config), pulled, at_ms=now_ms))
         end = f"until {iso(until)}" if until else "until guard resume"
         screen().print(plain(f"paused {end}: {reason} (ledger {ledger})"))
 
@@ -182,5 +182,5 @@ def resume(config: ConfigOption = None) -> None:
     Lift the kill switch of the ledger. A pause file stays in force until it is removed.
     """
     with told():
-        ledger = asyncio.run(set_pause(load_settings(config), None))
+        ledger = asyncio.run(set_pause(load_settings(config), None, at_ms=int(time.time() * 1000)))
         screen().print(plain(f"resumed (ledger {ledger})"))

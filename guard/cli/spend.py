@@ -86,14 +86,17 @@ def period_of(since: str | None, to: str | None, *, zone: ZoneInfo, now_ms: int)
     Return the time of ``--from`` and ``--to``: from the first of this month to now if they are left out.
     """
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
-    from_ms = midnight_ms(today.replace(day=1), zone) if since is None else _moment_ms("--from", since, zone, begin=True)
-    to_ms = now_ms if to is None else _moment_ms("--to", to, zone, begin=False)
+    from_ms = midnight_ms(today.replace(day=1), zone) if since is None else bound_ms("--from", since, zone, begin=True)
+    to_ms = now_ms if to is None else bound_ms("--to", to, zone, begin=False)
     if from_ms >= to_ms:
         raise BadInput(f"--from {since or 'the first of this month'} is not before --to {to or 'now'}")
     return Period(from_ms, to_ms)
 
 
-def _moment_ms(option: str, text: str, zone: ZoneInfo, *, begin: bool) -> int:
+def bound_ms(option: str, text: str, zone: ZoneInfo, *, begin: bool) -> int:
+    """
+    Return the moment at which a time begins or ends; raises ``BadInput`` that names the option.
+    """
     try:
         end_ms = parse_until(text, zone=zone)
         bare = len(text) == len("2026-01-31")

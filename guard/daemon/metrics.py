@@ -18,6 +18,7 @@ from guard.core.policy import PolicySet
 from guard.core.protocol import Outcome
 from guard.core.records import Intent, Tally
 from guard.core.verdict import Verdict
+from guard.daemon.auditmetrics import AuditMetrics
 from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
 from guard.daemon.room import LIMITS
@@ -96,6 +97,7 @@ class Metrics:
         self.api_throttled = counter("api_throttled", "Calls that the service throttled.", "operation")
         self.paces = PaceMetrics(self.registry, PREFIX)
         self.fleet = FleetMetrics(self.registry, PREFIX)
+        self.audit = AuditMetrics(self.registry, PREFIX)
         self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
         self.oldest_intent = gauge(
             "ledger_oldest_open_intent_timestamp_seconds", "Creation of the oldest open intent; 0 if there is none."
@@ -119,6 +121,7 @@ class Metrics:
                 one.labels(target)
             self.credentials_expiry.labels(target).set(0)
             self.fleet.start(target)
+            self.audit.start(target)
         for event in ("error", "missed", "max_instances"):
             self.scheduler_events.labels(event)
         for limit in LIMITS:

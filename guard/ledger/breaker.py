@@ -5,13 +5,16 @@ The functions work in the transaction of their caller.
 """
 
 from collections.abc import Collection, Mapping, Sequence, Set
+from typing import Any
 
 import sqlalchemy as sa
 
 from guard.core.breaker import Breaker, Cause, Confirmation, Scope
 from guard.core.facts import JobKey
+from guard.core.hashchain import LEDGER
 from guard.core.plan import Rule
 from guard.core.windows import Window
+from guard.ledger import audit
 from guard.ledger.breakertables import breakers, confirmations, levels
 from guard.ledger.glance import NO_BREAKER, Looked
 from guard.ledger.history import Transactions
@@ -126,10 +129,13 @@ def open_one(connection: sa.Connection, breaker: Breaker) -> bool:
     if row is not None:
         if breaker_of(row).holds(breaker.opened_ms):
             return False
-        connection.execute(sa.update(breakers).where(same).values(closed_ms=row["until_ms"], closed_why=OVER))
+        closed = {"closed_ms": row["until_ms"], "closed_why": OVER}
+        connection.execute(sa.update(breakers).where(same).values(**closed))
+        _audited(connection, "breaker_closed", {"id": row["id"], **closed}, at_ms=breaker.opened_ms)
     made = {name: getattr(breaker, name) for name in ("name", "text", "by", "opened_ms", "until_ms")}
     row_of = {"scope": breaker.scope.value, "cause": breaker.cause.value, "closed_by": "", "closed_why": "", **made}
-    connection.execute(sa.insert(breakers).values(**row_of))
+    number = connection.execute(sa.insert(breakers).values(**row_of).returning(breakers.c.id)).scalar_one()
+    _audited(connection, "breaker_opened", {"id": number, "closed_ms": None, **row_of}, at_ms=breaker.opened_ms)
     return True
 
 
@@ -140,8 +146,11 @@ def reset(connection: sa.Connection, *, by: str, reason: str, at_ms: int, only: 
     which: sa.ColumnElement[bool] = _UNCLOSED
     if only is not None:
         which = sa.and_(which, breakers.c.scope == only[0].value, breakers.c.name == only[1])
-    found = [breaker_of(row) for row in connection.execute(sa.select(breakers).where(which)).mappings()]
-    connection.execute(sa.update(breakers).where(which).values(closed_ms=at_ms, closed_by=by, closed_why=reason))
+    rows = connection.execute(sa.select(breakers).where(which)).mappings().all()
+    found, closed = [breaker_of(row) for row in rows], {"closed_ms": at_ms, "closed_by": by, "closed_why": reason}
+    connection.execute(sa.update(breakers).where(which).values(**closed))
+    for row in rows:
+        _audited(connection, "breaker_reset", {"id": row["id"], **closed}, at_ms=at_ms)
     for one in found:
         connection.execute(sa.delete(levels).where(levels.c.cause == one.cause.value, levels.c.name == one.name))
     return found
@@ -173,6 +182,7 @@ def confirm(connection: sa.Connection, one: Confirmation) -> bool:
         return False
     made = {"policy": one.policy, "digest": one.digest, "by": one.by, "reason": one.reason, "at_ms": one.at_ms}
     connection.execute(sa.insert(confirmations).values(**made))
+    audit.append(connection, LEDGER, "confirmed_policy", {"confirmations": [audit.whole(made)]}, at_ms=one.at_ms)
     return True
 
 
@@ -182,3 +192,7 @@ def breaker_of(row: Row) -> Breaker:
     """
     names = ("name", "text", "by", "opened_ms", "until_ms", "closed_ms", "closed_by", "closed_why")
     return Breaker(scope=Scope(row["scope"]), cause=Cause(row["cause"]), **{name: row[name] for name in names})
+
+
+def _audited(connection: sa.Connection, kind: str, row: Mapping[str, Any], *, at_ms: int) -> None:
+    audit.append(connection, LEDGER, kind, {"breakers": [audit.whole(row)]}, at_ms=at_ms)

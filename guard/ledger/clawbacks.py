@@ -18,7 +18,7 @@ from guard.core.facts import JobKey
 from guard.core.periods import scaled, unscaled
 from guard.core.protocol import Outcome
 from guard.core.work import Work
-from guard.ledger import words
+from guard.ledger import audit, words
 from guard.ledger.historyrows import run_of
 from guard.ledger.historytables import history
 from guard.ledger.rows import Row, key_columns, key_of, loaded
@@ -128,8 +128,11 @@ def claw_back(connection: sa.Connection, taken: Sequence[Clawback], *, at_ms: in
             here = sa.and_(clawbacks.c.intent == one.number, clawbacks.c.run == one.run, _is(one.key))
             connection.execute(sa.update(clawbacks).where(here).values(values))
         else:
-            fixed = {"intent": one.number, "run": one.run, "currency": one.currency, "assumed": one.assumed}
-            connection.execute(sa.insert(clawbacks).values(**fixed, **key_columns(one.key), **values))
+            values |= {"currency": one.currency, "assumed": one.assumed}
+            rest = {"intent": one.number, "run": one.run, **key_columns(one.key)}
+            connection.execute(sa.insert(clawbacks).values(**rest, **values))
+        taken_back = {"clawbacks": [audit.kept({**key_columns(one.key), "run": one.run, **values})]}
+        audit.append(connection, intent["target"], "clawed_back", taken_back, at_ms=at_ms, intent=one.number)
         fell, about = unscaled(amount - known), {"target": intent["target"], "policy": intent["policy"]}
         found.append(Potential(**about, currency=one.currency, amount=fell, assumed=one.assumed))
     return found

@@ -15,10 +15,10 @@ from guard.core.periods import Period
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
 from guard.errors import LedgerUnusable
-from guard.ledger import room
+from guard.ledger import audit, room
 from guard.ledger.engine import insert
 from guard.ledger.prepared import Prepared
-from guard.ledger.rows import DRAFT, draft_columns, dumped, intent_of
+from guard.ledger.rows import DRAFT, Row, draft_columns, dumped, intent_of
 from guard.ledger.tables import AnyText, intents, steps
 
 # What may follow what; a call is on record before it is sent, every time.
@@ -90,9 +90,8 @@ def open_one(connection: sa.Connection, draft: Draft, *, at_ms: int, quota: Quot
     row = _OPEN.one(connection, made)
     if row is None:
         return None
-    number: int = row["number"]
-    _append(connection, number, at_ms=at_ms, state=State.INTENDED.value, note="")
-    return Intent(number=number, draft=draft, state=State.INTENDED, created_ms=at_ms)
+    intent = Intent(number=row["number"], draft=draft, state=State.INTENDED, created_ms=at_ms)
+    return _append(connection, intent, made, at_ms=at_ms, step=State.INTENDED.value, note="")
 
 
 def advance(
@@ -109,8 +108,7 @@ def advance(
     row = _ADVANCE[state].one(connection, changed)
     if row is None:
         raise _why_not(connection, number, state)
-    _append(connection, number, at_ms=at_ms, state=state.value, note=note)
-    return _changed(connection, row, draft)
+    return _append(connection, _changed(connection, row, draft), row, at_ms=at_ms, step=state.value, note=note)
 
 
 def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: int, draft: Draft | None = None) -> Intent:
@@ -129,8 +127,8 @@ def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: in
     row = _CLOSE.one(connection, changed)
     if row is None:
         raise _why_not(connection, number, State.CLOSED)
-    _append(connection, number, at_ms=at_ms, state=closing.outcome.value, note=closing.note)
-    return _changed(connection, row, draft)
+    intent = _changed(connection, row, draft)
+    return _append(connection, intent, row, at_ms=at_ms, step=closing.outcome.value, note=closing.note)
 
 
 def open_ones(connection: sa.Connection) -> list[Intent]:
@@ -234,5 +232,12 @@ def _why_not(connection: sa.Connection, number: int, state: State) -> LedgerUnus
     return LedgerUnusable(f"{state.value!r} may not follow {intent.state.value!r}")
 
 
-def _append(connection: sa.Connection, number: int, *, at_ms: int, state: str, note: str) -> None:
-    _STEP.rows(connection, {"intent": number, "at_ms": at_ms, "state": state, "note": note})
+def _append(connection: sa.Connection, intent: Intent, row: Row, *, at_ms: int, step: str, note: str) -> Intent:
+    """
+    Record the step that was taken, and in the audit what the *row* of the intent holds since; return the intent.
+    """
+    _STEP.rows(connection, {"intent": intent.number, "at_ms": at_ms, "state": step, "note": note})
+    made = {name: value for name, value in row.items() if value is not None and name != "number"}
+    content = {"set": audit.kept(made), "steps": [audit.step(at_ms, step, note)]}
+    audit.append(connection, intent.draft.target, step, content, at_ms=at_ms, intent=intent.number)
+    return intent

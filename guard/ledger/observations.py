@@ -11,9 +11,11 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from guard.core.facts import LIVE_PHASES, Job, JobKey
+from guard.core.hashchain import LEDGER
 from guard.core.plan import Finding
 from guard.core.records import Pause, Walk
 from guard.core.sighting import Sighting
+from guard.ledger import audit
 from guard.ledger.engine import insert
 from guard.ledger.jobcodec import decode, encode
 from guard.ledger.postgres import acquaint
@@ -170,13 +172,17 @@ def pause_on_record(connection: sa.Connection) -> Pause | None:
     return None if row is None else pause_of(row)
 
 
-def set_pause(connection: sa.Connection, wanted: Pause | None) -> None:
+def set_pause(connection: sa.Connection, wanted: Pause | None, *, at_ms: int | None = None) -> None:
     """
-    Replace the pause, or lift it.
+    Replace the pause, or lift it at that moment.
     """
-    connection.execute(sa.delete(pause))
+    lifted = connection.execute(sa.delete(pause)).rowcount
     if wanted is not None:
-        connection.execute(sa.insert(pause).values(id=1, **pause_columns(wanted)))
+        columns = pause_columns(wanted)
+        connection.execute(sa.insert(pause).values(id=1, **columns))
+        audit.append(connection, LEDGER, "paused", {"pause": audit.whole(columns)}, at_ms=wanted.since_ms)
+    elif lifted:
+        audit.append(connection, LEDGER, "resumed", {"pause": None}, at_ms=at_ms)
 
 
 def _literals(key: JobKey) -> sa.Tuple:

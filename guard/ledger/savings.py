@@ -14,7 +14,7 @@ from guard.core.periods import Period
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
 from guard.core.work import Basis, Work, stopped_run
-from guard.ledger import clawbacks
+from guard.ledger import audit, clawbacks
 from guard.ledger.hindsight import potentials
 from guard.ledger.history import Transactions
 from guard.ledger.historytables import history
@@ -31,6 +31,7 @@ _CONFIRMED = intents.c.outcome == Outcome.CONFIRMED.value
 _TO_ESTIMATE = sa.and_(
     _CONFIRMED, intents.c.savings_estimate.is_(None), intents.c.basis.is_not(None), intents.c.work.is_not(None)
 )
+_FIGURES = ("savings_expected", "savings_lower", "savings_assumed", "savings_estimate")
 _PUT = (
     sa.update(intents)
     .where(intents.c.number == sa.bindparam("of"), _TO_ESTIMATE)
@@ -163,6 +164,8 @@ def put(connection: sa.Connection, estimates: Mapping[int, Estimate]) -> list[In
         }
         row = connection.execute(_PUT, changed).mappings().one_or_none()
         if row is not None:
+            figures = {"set": audit.kept({name: row[name] for name in _FIGURES})}
+            audit.append(connection, row["target"], "estimated", figures, at_ms=None, intent=number)
             found.append(intent_of(row))
     return found
 

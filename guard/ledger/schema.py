@@ -12,7 +12,7 @@ from guard.ledger.breakertables import metadata
 from guard.ledger.postgres import unhurried
 
 # The revisions in ``migrations``, the oldest first; a test compares the two.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010", "0011")
 
 _versions = sa.Table(
     "alembic_version",

@@ -282,8 +282,8 @@ class SqlLedger:
         """
         return await self.paused()
 
-    async def set_pause(self, pause: Pause | None) -> None:
+    async def set_pause(self, pause: Pause | None, *, at_ms: int | None = None) -> None:
         """
-        Put a pause on record, or lift it.
+        Put a pause on record, or lift it (*at_ms* tells the audit when).
         """
-        await self.write("take the pause", lambda at: observations.set_pause(at, pause))
+        await self.write("take the pause", lambda at: observations.set_pause(at, pause, at_ms=at_ms))
