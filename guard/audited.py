@@ -8,6 +8,7 @@ content names by their digests, as far as the ledger still has them. So it can b
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,7 +29,7 @@ from guard.core.hashchain import (
     head_of,
     is_digest,
 )
-from guard.errors import BadInput
+from guard.errors import BadInput, LedgerUnusable
 from guard.ledger.auditing import Progress, Verified, entries_of, long_texts
 from guard.ledger.replay import content_of
 from guard.ledger.tables import audit
@@ -126,17 +127,31 @@ def export(connection: sa.Connection, *, from_ms: int | None = None, to_ms: int 
         yield json.dumps(line, separators=(",", ":"))
 
 
-def print_export(connection: sa.Connection, out: TextIO, *, from_ms: int | None, to_ms: int | None) -> None:
+@dataclass(slots=True, kw_only=True)
+class Printing:
     """
-    Write an export to *out*; whoever reads it may go away.
+    Writes an export to *out*, once: what a server that was restarted has not told is not told from the beginning again.
     """
-    try:
-        for line in export(connection, from_ms=from_ms, to_ms=to_ms):
-            out.write(f"{line}\n")
-        out.flush()
-    except BrokenPipeError:
-        # Nobody reads on; what Python still holds of it would fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+    out: TextIO
+    from_ms: int | None
+    to_ms: int | None
+    begun: bool = False
+
+    def __call__(self, connection: sa.Connection) -> None:
+        """
+        Write it; whoever reads it may go away. Raises ``LedgerUnusable`` the second time.
+        """
+        if self.begun:
+            raise LedgerUnusable("the connection broke in the middle; begin anew")
+        self.begun = True
+        try:
+            for line in export(connection, from_ms=self.from_ms, to_ms=self.to_ms):
+                self.out.write(f"{line}\n")
+            self.out.flush()
+        except BrokenPipeError:
+            # Nobody reads on; what Python still holds of it would fail once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 
 def verify_file(path: Path, kept: Kept, progress: Progress = lambda done, of: None) -> Verified:

@@ -5,7 +5,6 @@ The commands of the audit: where the chains end, whether anything was changed, a
 import asyncio
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 
 from guard import commands
-from guard.audited import kept_heads, print_export, verify_file
+from guard.audited import Printing, kept_heads, verify_file
 from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
 from guard.cli.spend import bound_ms
 from guard.core.hashchain import Head
@@ -90,8 +89,8 @@ def audit_export(
         from_ms = None if since is None else bound_ms("--from", since, settings.zone, begin=True)
         to_ms = None if to is None else bound_ms("--to", to, settings.zone, begin=False)
 
-        work = partial(print_export, out=sys.stdout, from_ms=from_ms, to_ms=to_ms)
-        asyncio.run(_look(settings, "be exported", work))
+        printing = Printing(out=sys.stdout, from_ms=from_ms, to_ms=to_ms)
+        asyncio.run(_look(settings, "be exported", printing))
 
 
 async def _look(settings: Settings, what: str, work: Callable[[sa.Connection], T]) -> T:
