@@ -37,7 +37,11 @@ def test_a_whole_life(site, simulated):
         assert running.end() == 0
     assert site.outcomes() == {"forgotten": "confirmed", "sweep": "confirmed"}
     assert simulated.asked_to_end() == ["forgotten", "sweep"]
-    assert [event["event"] for event in running.events()[-2:]] == ["guard.stopping", "guard.stopped"]
+    events = [event["event"] for event in running.events()]
+    assert [event for event in events if event != "audit.head"][-2:] == ["guard.stopping", "guard.stopped"]
+    verified = site.guard("audit", "verify", "--head", str(running.log))
+    assert verified.returncode == 0
+    assert re.fullmatch(r"nothing was changed in \d+ entries of 2 chains; (\d+) of \1 kept heads met\n", verified.stdout)
     no_secret(metrics, running.log.read_bytes(), site.ledger.read_bytes())
 
 
