@@ -39,6 +39,7 @@ class Call:
 class Answer:
     """
     What is sent back; *accepted* marks a termination that is carried out. *delivery* is "whole", "truncated" or "reset".
+    *age_seconds* is how old it was when it was sent, if it had been stored.
     """
 
     status: int = 200
@@ -47,6 +48,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     accepted: bool = False
     delivery: str = "whole"
+    age_seconds: float = 0.0
 
     async def deliver(self, scope: Scope, send: Send, *, stamps: Headers) -> None:
         """

@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guard.simulator import auth, identity, service
 from guard.simulator.answers import Answer, Call, Headers, refusal
-from guard.simulator.faults import FaultPlan, Throttle, instead, spoilt
-from guard.simulator.knobs import changed
+from guard.simulator.faults import FaultPlan, Mixer, Throttle, instead, spoilt
+from guard.simulator.knobs import Fault, changed
 from guard.simulator.log import CallEntry, CallLog
 from guard.simulator.world import World
 
@@ -109,6 +109,7 @@ class _Gateway:
         self._log = log
         self._faults = FaultPlan(world)
         self._throttle = Throttle(world)
+        self._mixer = Mixer()
 
     async def answer(self, operation: str, act: Act, call: Call) -> Answer:
         """
@@ -118,11 +119,11 @@ class _Gateway:
         self._record(operation, call, given)
         return given
 
-    def stamps(self) -> Headers:
+    def stamps(self, given: Answer) -> Headers:
         """
         Return the headers that every answer has.
         """
-        return _stamps(self._world)
+        return _stamps(self._world, age_seconds=given.age_seconds)
 
     async def _answer(self, operation: str, act: Act, call: Call) -> Answer:
         fault = self._faults.pick(operation, call.job_id)
@@ -132,7 +133,14 @@ class _Gateway:
         replaced = instead(fault)
         if replaced is not None:
             return replaced
-        return spoilt(fault, self._refuse(call) or act(self._world, call))
+        own = spoilt(fault, self._refuse(call) or self._acted(fault, act, call))
+        return await self._mixer.mixed(fault, operation, own)
+
+    def _acted(self, fault: Fault | None, act: Act, call: Call) -> Answer:
+        if fault is None or fault.kind not in ("stale", "cached") or act is service.act_on_job:
+            return act(self._world, call)
+        told = act(self._world.past(fault.seconds), call)
+        return dataclasses.replace(told, age_seconds=fault.seconds if fault.kind == "cached" else 0.0)
 
     def _refuse(self, call: Call) -> Answer | None:
         project = call.request.path_params.get("project_id")
@@ -171,7 +179,7 @@ class _Operation:
         request = Request(scope, receive)
         call = Call(request=request, body=await request.body())
         given = await self._gateway.answer(self._name, self._act, call)
-        await given.deliver(scope, send, stamps=self._gateway.stamps())
+        await given.deliver(scope, send, stamps=self._gateway.stamps(given))
 
 
 class _Stamps:
@@ -194,8 +202,8 @@ class _Stamps:
         await self._app(scope, receive, stamped)
 
 
-def _stamps(world: World) -> Headers:
-    date = formatdate(world.service_time, usegmt=True)
+def _stamps(world: World, *, age_seconds: float = 0.0) -> Headers:
+    date = formatdate(world.service_time - age_seconds, usegmt=True)
     return [(b"date", date.encode()), (b"x-request-id", uuid.uuid4().hex.encode())]
 
 

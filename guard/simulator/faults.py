@@ -2,8 +2,10 @@
 Faults on the way: which one meets a call, and what it makes of the answer; and the limit of calls per second.
 """
 
+import asyncio
 import random
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 from guard.simulator.answers import Answer, refusal
 from guard.simulator.knobs import Fault
@@ -19,6 +21,7 @@ class FaultPlan:
         self._world = world
         self._faults: tuple[Fault, ...] = ()
         self._fired: list[int] = []
+        self._spared: Counter[int] = Counter()
         self._random = random.Random(0)
 
     def pick(self, operation: str, job_id: str | None) -> Fault | None:
@@ -28,10 +31,14 @@ class FaultPlan:
         knobs = self._world.knobs
         if knobs.faults is not self._faults:
             self._faults, self._fired = knobs.faults, [0] * len(knobs.faults)
+            self._spared.clear()
             self._random = random.Random(knobs.seed)
         for index, fault in enumerate(self._faults):
             spent = fault.times is not None and self._fired[index] >= fault.times
             meets = fault.operation in (operation, "*") and fault.job_id in (None, job_id)
+            if meets and self._spared[index] < fault.after:
+                self._spared[index] += 1
+                continue
             if meets and not spent and self._random.random() < fault.rate:
                 self._fired[index] += 1
                 return fault
@@ -60,6 +67,41 @@ class Throttle:
             return None
         text = f"The throttling threshold has been reached: policy user over ratelimit,limit:{limit},time:1 second"
         return refusal(429, "APIGW.0308", text, headers={"Retry-After": "1"})
+
+
+@dataclass(slots=True)
+class Mixer:
+    """
+    Gives callers the answers of others: the previous one of the operation, or that of a call that came at the same time.
+    """
+
+    _last: dict[str, Answer] = field(default_factory=dict)
+    _waiting: dict[str, tuple[Answer, asyncio.Future[Answer]]] = field(default_factory=dict)
+
+    async def mixed(self, fault: Fault | None, operation: str, own: Answer) -> Answer:
+        """
+        Return what the caller gets in place of its *own* answer; whether a termination was carried out stays its own.
+        """
+        before, self._last[operation] = self._last.get(operation, own), own
+        if fault is None or fault.kind not in ("duplicated", "swapped"):
+            return own
+        again = fault.kind == "duplicated"
+        got = before if again else await self._swapped(operation, own, fault.seconds or 1.0)
+        return replace(got, accepted=own.accepted)
+
+    async def _swapped(self, operation: str, own: Answer, seconds: float) -> Answer:
+        other = self._waiting.pop(operation, None)
+        if other is not None and not other[1].done():
+            other[1].set_result(own)
+            return other[0]
+        given = asyncio.get_running_loop().create_future()
+        self._waiting[operation] = (own, given)
+        try:
+            return await asyncio.wait_for(given, seconds)
+        except TimeoutError:
+            if self._waiting.get(operation) == (own, given):
+                del self._waiting[operation]
+            return own
 
 
 def instead(fault: Fault | None) -> Answer | None:

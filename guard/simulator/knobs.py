@@ -9,7 +9,19 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 OPERATIONS = ("list", "show", "terminate", "workspaces", "flavors", "token", "securitykey", "metadatatoken", "*")
-FAULT_KINDS = ("status", "slow", "truncated", "html", "empty", "reset_before", "reset_after")
+FAULT_KINDS = (
+    "status",
+    "slow",
+    "truncated",
+    "html",
+    "empty",
+    "reset_before",
+    "reset_after",
+    "stale",
+    "cached",
+    "duplicated",
+    "swapped",
+)
 DURATIONS = ("ticks", "still", "zero", "ahead")
 
 
@@ -20,8 +32,11 @@ class Fault:
 
     ``status``, ``reset_before``: nothing is carried out. ``slow`` (waits *seconds* of real time first), ``truncated``,
     ``reset_after``: the call is carried out. ``html`` and ``empty`` with a *status* are a proxy's answer and nothing is
-    carried out; without one they stand in for the answer of a call that was. *times* limits how often the fault fires
-    (None: always), *rate* is its probability per call, *job_id* limits it to one job, *retry_after* is in seconds.
+    carried out; without one they stand in for the answer of a call that was. ``stale`` answers a reading with the state of
+    *seconds* ago, by a copy that lags; ``cached`` with the whole answer of then, its Date too. ``duplicated`` gives the
+    previous answer of the operation once more, ``swapped`` exchanges the answers of two calls that come within *seconds*
+    (1 if 0) of each other. *after* is how many calls are spared first, *times* limits how often the fault fires (None:
+    always), *rate* is its probability per call, *job_id* limits it to one job, *retry_after* is in seconds.
     """
 
     operation: str
@@ -33,6 +48,7 @@ class Fault:
     body: str = "<html><body><h1>Bad Gateway</h1></body></html>"
     seconds: float = 0.0
     times: int | None = None
+    after: int = 0
     job_id: str | None = None
     rate: float = 1.0
 
@@ -41,6 +57,7 @@ class Fault:
         _one_of("kind", self.kind, FAULT_KINDS)
         _share("rate", self.rate)
         _amount("seconds", self.seconds)
+        _amount("after", self.after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

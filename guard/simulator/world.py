@@ -7,12 +7,14 @@ Everything is in memory and single-threaded. Time is asked of ``now``: a demo ca
 import bisect
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from guard.simulator.jobs import LIVE_PHASES, SimJob, Stop
 from guard.simulator.knobs import Knobs
 
 DEFAULT_PROJECT = "0123456789abcdef0123456789abcdef"
+MOST_PASTS = 4
 _WHY = {"Completed": "finished", "Terminated": "finished", "Failed": "failed", "Abnormal": "failed"}
 
 
@@ -42,6 +44,7 @@ class World:
         self._jobs: dict[str, SimJob] = {}
         self._by_age: dict[str, list[SimJob]] = {workspace: [] for workspace in site.workspaces}
         self._tokens: dict[str, float] = {}
+        self._pasts: dict[str, list[tuple[int, SimJob]]] = {}
 
     @property
     def now_ms(self) -> int:
@@ -68,6 +71,36 @@ class World:
         self._jobs[job.id] = job
         bisect.insort(self._by_age[job.workspace], job, key=lambda each: (each.create_time_ms, each.id))
         return job
+
+    def change(self, job_id: str, **facts: Any) -> SimJob:
+        """
+        Change facts of a job now, as its owner would; KeyError if there is no such job.
+        """
+        job = self._jobs[job_id]
+        self._keep(job)
+        for name, value in facts.items():
+            setattr(job, name, value)
+        return job
+
+    def past(self, seconds: float) -> "World":
+        """
+        Return the project as it was so many seconds ago, as far as it was changed through this world.
+        """
+        at = self.now() - seconds
+        old, at_ms = World(self.knobs, lambda: at, site=self.site), int(at * 1000)
+        for job in self._jobs.values():
+            was = next((one for until_ms, one in self._pasts.get(job.id, ()) if at_ms < until_ms), job)
+            if was.create_time_ms <= at_ms:
+                old.add(replace(was))
+        return old
+
+    def _keep(self, job: SimJob) -> None:
+        """
+        Remember how a job is until now, of each job the newest few times.
+        """
+        kept = self._pasts.setdefault(job.id, [])
+        kept.append((self.now_ms, replace(job)))
+        del kept[:-MOST_PASTS]
 
     def job(self, job_id: str) -> SimJob | None:
         """
@@ -104,6 +137,8 @@ class World:
         fresh = job.phase(now_ms) in LIVE_PHASES and job.stop is None
         if not fresh and knobs.repeat_terminate == 409:
             return False
+        if fresh:
+            self._keep(job)
         job.accepted_terminations += 1
         if fresh:
             fails, finishes = knobs.terminate_fails_rate, knobs.finishes_while_terminating_rate
@@ -119,6 +154,7 @@ class World:
         Begin a new run of the job now, as long as the planned one; KeyError if there is no such job.
         """
         job, now_ms = self._jobs[job_id], self.now_ms
+        self._keep(job)
         if job.end_time_ms is not None:
             length = job.end_time_ms - (job.create_time_ms if job.start_time_ms is None else job.start_time_ms)
             job.end_time_ms = now_ms + max(length, 0)
