@@ -9,16 +9,16 @@ import random
 from dataclasses import dataclass
 
 import structlog
-from msgspec.structs import replace
 
 from guard.core.decide import Decision
-from guard.core.facts import TERMINABLE_PHASES, Job
+from guard.core.facts import TERMINABLE_PHASES
 from guard.core.lanes import Lane
 from guard.core.protocol import Outcome, State, Step, after_confirm, after_reread, confirm_waits
 from guard.core.records import Closing, Intent
 from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, objection, too_early_ms
+from guard.daemon.rereading import Rereading
 from guard.daemon.settling import Confirmation, settled
 from guard.daemon.targets import Target, renewed
 from guard.daemon.tries import (
@@ -38,7 +38,6 @@ from guard.errors import (
     JobGone,
     LedgerHeld,
     NoAnswer,
-    Refused,
     Retryable,
     TargetError,
     Unauthorized,
@@ -116,18 +115,14 @@ class Enforcer:
             return None if in_flight(intent) else stop
 
     async def _reread_once(self, intent: Intent, target: Target) -> Decision | Closing | None:
-        known = self.view.seen(intent.draft.key)
         try:
-            job = await self._read(intent, target, lane=Lane.CHECK, rank=intent.draft.deadline_ms)
+            job = await self._rereading.newest(intent, target)
         except JobGone as error:
             return Closing(outcome=Outcome.GONE, note=str(error))
         except (TargetError, BadInput) as error:
-            if in_flight(intent):
-                return None
-            return Closing(outcome=Outcome.FAILED, note=f"the job could not be read again, nothing was done: {error}")
-        if known is not None and job.read_at_ms < known.last_seen_ms:
-            # What was known before the job was asked for is older than the answer, also if the clock was set back since.
-            job = replace(job, read_at_ms=known.last_seen_ms)
+            job = Closing(outcome=Outcome.FAILED, note=f"the job could not be read again, nothing was done: {error}")
+        if isinstance(job, Closing):
+            return None if in_flight(intent) else job
         step = after_reread(job.phase, job.secondary_phase, sent=in_flight(intent))
         if isinstance(step, Outcome):
             return settled(intent, job, step, self.confirmation, self.view.terms.prices)
@@ -148,16 +143,9 @@ class Enforcer:
         again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms, naming=named)
         return objection(intent, newest) or objection(intent, again)
 
-    async def _read(self, intent: Intent, target: Target, *, lane: Lane, rank: int = 0) -> Job:
-        wanted = intent.draft.key
-        try:
-            job = await target.source.read(wanted.job_id, lane=lane, rank=rank)
-        except Unauthorized:
-            await target.source.renew()
-            job = await target.source.read(wanted.job_id, lane=lane, rank=rank)
-        if job.key != wanted:
-            raise Refused(f"target {target.name} is now another project: wanted job {wanted}, got {job.key}")
-        return job
+    @property
+    def _rereading(self) -> Rereading:
+        return Rereading(view=self.view, clock=self.clock)
 
     async def _obstacle(self, intent: Intent, target: Target, own: Decision) -> Closing | None:
         """
@@ -263,7 +251,7 @@ class Enforcer:
         for pause in confirm_waits(self.confirmation.limit_s):
             await self.clock.sleep(pause)
             try:
-                job = await self._read(intent, target, lane=Lane.CONFIRM)
+                job = await self._rereading.read(intent, target, lane=Lane.CONFIRM)
             except JobGone as error:
                 return await self._close(intent, target, Closing(outcome=Outcome.GONE, note=str(error)))
             except (TargetError, BadInput) as error:

@@ -16,6 +16,7 @@ from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.fields import Terms
 from guard.core.limits import Fleet
+from guard.core.outdated import outdated
 from guard.core.policy import PolicySet
 from guard.core.ruling import Ruling
 from guard.core.sighting import Sighting, observe
@@ -73,7 +74,6 @@ class View:
     def look(self, job: Job, *, now_ms: int, naming: str = "") -> Decision:
         """
         Take in a reading of a job and decide on it; of two readings the newer one counts.
-
         The decision holds the judgements that match, and that of the policy *naming*.
         """
         newest = self._newer(job, now_ms)
@@ -148,7 +148,6 @@ class View:
     def close(self, inventory: Inventory, *, walk: int) -> list[Watched]:
         """
         Take in the end of the walk of that number; return what was known of those jobs that are no longer watched.
-
         A complete walk proves that what it did not read, and nobody has read since it began, is not there any more.
         """
         if not inventory.complete:
@@ -214,7 +213,6 @@ class View:
     def take_policies(self, policies: PolicySet, *, now_ms: int, terms: Terms | None = None) -> None:
         """
         Put a new set of policies, or new *terms*, in force; an unchanged policy keeps the moment since which it is.
-
         What was decided by the set before counts no more; every job is to be decided on again.
         """
         before = {one.name: one.digest for one in self.policies.policies}
@@ -231,14 +229,16 @@ class View:
 
     def _newer(self, job: Job, now_ms: int) -> Job:
         last = self.watched.get(job.key)
-        return last.job if last is not None and job.read_at_ms < last.job.read_at_ms <= now_ms + AHEAD_MS else job
+        if last is None or last.job is job or last.job.read_at_ms > now_ms + AHEAD_MS:
+            return job
+        return last.job if job.read_at_ms < last.job.read_at_ms or outdated(last.seen, job) else job
 
     def _observed(self, job: Job, now_ms: int) -> Sighting:
         seen = self.seen(job.key)
         if seen is not None and seen.last_seen_ms > now_ms + AHEAD_MS:
             # It was timed by a clock that was wrong, and would make every true reading look old.
             seen = replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None)
-        return observe(seen, job)
+        return seen if seen is not None and outdated(seen, job) else observe(seen, job)
 
     def _put(self, job: Job, seen: Sighting, ruling: Ruling, now_ms: int, walk: int = 0) -> None:
         key, one = job.key, self.watched.get(job.key)

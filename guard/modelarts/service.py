@@ -179,6 +179,9 @@ class Service:
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
         self.pace.used(turn)
         received = await self._exchange.send(ask.operation, request)
+        if ask.lane is Lane.CHECK and (age_s := self.time.stored_for_s(received)):
+            # Its Date tells nothing of the service's clock either; those of lists do, should that have been set back.
+            raise Retryable(f"{ask.wanted}: the answer is {age_s:.0f} s older than the question, it was stored", status=200)
         self.time.note(received)
         response = received.response
         if response.status_code in accept:

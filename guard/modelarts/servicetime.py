@@ -12,6 +12,8 @@ from guard.ports import Clock
 # Answers among which the median is taken, and what cutting to whole seconds makes them differ by.
 SAMPLES = 60
 CUT_S = 1.0
+# By so much the clocks of a service's machines may differ; what is older was kept by a cache.
+STORED_S = 5.0
 # For so long the answer that says most is remembered; two clocks drift apart by less than a millisecond or so meanwhile.
 SPAN_S = 60.0
 
@@ -63,6 +65,18 @@ class ServiceTime:
             most.popleft()
         agreed = self._ordered[bisect.bisect_right(self._ordered, greatest) - 1]
         self._base = max(agreed, most[0][1]) if most else agreed
+
+    def stored_for_s(self, received: Received) -> float | None:
+        """
+        Return how many seconds before its question an answer is dated, if that is too many for two clocks of the service.
+
+        Such an answer was kept by somebody on the way, and shows what was. None before the first answer.
+        """
+        date = http_date(received.response.headers.get("date", "")) if self._base is not None else None
+        if date is None:
+            return None
+        age_s = self.at(received.sent_at) - (date + CUT_S)
+        return age_s if age_s > STORED_S else None
 
     def offset_s(self) -> float | None:
         """
