@@ -71,8 +71,8 @@ def _state(board: Board) -> None:
         ),
         number(
             "Right to act",
-            "Whether some process holds the ledger for every target; without it, nothing is terminated there.",
-            f"min({once(f'costguard_leader{{{TARGET}}}', 'target')})",
+            "Whether some process holds the ledger for every target, and the ledger takes what is written; else nothing is terminated.",
+            f"min({once(f'costguard_leader{{{TARGET}}}', 'target')}) * min(costguard_ledger_usable{{{GUARD}}})",
             Look(words={"0": ("NOBODY", "red"), "1": ("held", "green")}),
         ),
         number(

@@ -98,6 +98,10 @@ class Metrics:
         self.paces = PaceMetrics(self.registry, PREFIX)
         self.fleet = FleetMetrics(self.registry, PREFIX)
         self.audit = AuditMetrics(self.registry, PREFIX)
+        self.ledger_usable = gauge(
+            "ledger_usable", "1 if the ledger takes what is written to it; else nothing is terminated."
+        )
+        self.ledger_usable.set(1)
         self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
         self.oldest_intent = gauge(
             "ledger_oldest_open_intent_timestamp_seconds", "Creation of the oldest open intent; 0 if there is none."

@@ -37,6 +37,8 @@ from guard.ports.status import (
 )
 
 FRESH_S = 1.0
+# Turns of the service that fail when the ledger does.
+WRITING = frozenset({"heartbeat", "pause and lease"})
 LEDGER_WAIT_S = 2.0
 SHOWN = 12
 """Digits of a digest that people compare."""
@@ -60,6 +62,14 @@ class Telling:
 
     def __post_init__(self) -> None:
         self._began, self._started = self.steady(), self.service.clock.now()
+        self.service.cycle.enforcer.metrics.ledger_usable.set_function(self.is_recording)
+
+    def is_recording(self) -> bool:
+        """
+        Tell whether the newest writes to the ledger were taken: a heartbeat every few seconds, and whatever else there was.
+        """
+        service = self.service
+        return service.cycle.broken is None and not service.failing.keys() & WRITING
 
     async def __call__(self) -> Status:
         """

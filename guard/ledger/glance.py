@@ -4,12 +4,15 @@ breaker.
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
+from guard.errors import LedgerUnusable
 from guard.ledger.engine import file_uri, place
 from guard.ledger.sharedread import SharedRead
 
@@ -56,6 +59,7 @@ class Looked(Generic[T]):
         self._question = question
         self._nothing = nothing
         self._glance: Glance | None = None
+        self._place: tuple[Path, tuple[int, int] | None] | None = None
 
     def glance(self, url: sa.URL) -> None:
         """
@@ -63,13 +67,26 @@ class Looked(Generic[T]):
         """
         path = place(url)
         if path is not None:
+            self._place = (path, _file(path))
             with contextlib.suppress(sqlite3.Error):
                 self._glance = Glance(file_uri(path, read_only=True))
 
+    def lost(self) -> str:
+        """
+        Return what became of the file if it is not there any more or another one is, else "".
+
+        What is written into it then is seen by nobody else, and a pause that somebody else pulls is not seen in here.
+        """
+        if self._place is None or _file(self._place[0]) == self._place[1]:
+            return ""
+        return f"its file {self._place[0]} was removed or replaced; put it back, or start the guard anew"
+
     async def __call__(self) -> T:
         """
-        Return what is on record by a reading that began after this call.
+        Return what is on record by a reading that began after this call; raises ``LedgerUnusable`` if the file was ``lost``.
         """
+        if lost := self.lost():
+            raise LedgerUnusable(f"the ledger cannot be looked into: {lost}")
         if self._glance is not None and self._glance.is_surely(self._question):
             return self._nothing
         return await self._shared()
@@ -81,3 +98,11 @@ class Looked(Generic[T]):
         if self._glance is not None:
             self._glance.close()
             self._glance = None
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino

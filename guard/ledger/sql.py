@@ -118,6 +118,8 @@ class SqlLedger:
     def _refuse_if_closed(self, what: str) -> None:
         if self._closed:
             raise LedgerUnusable(f"ledger {self.name} cannot {what}: it has been closed")
+        if lost := self.paused.lost():
+            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {lost}")
 
     async def _uninterrupted(self, what: str, answer: asyncio.Future[T]) -> T:
         # A caller that is cancelled waits for the end of its transaction: when it returns, nothing of it is under way.
