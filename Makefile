@@ -4,7 +4,7 @@ VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 CORES  ?= 2
 
-.PHONY: demo stack dashboards chart test test-deploy lint lock fuzz bench soak
+.PHONY: demo stack dashboards chart test test-kill test-deploy lint lock fuzz bench soak
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
@@ -25,6 +25,11 @@ test: $(VENV)/.dev .venv-deploy/.installed debian
 	$(MAKE) lint
 	$(RUN) -m pytest -n $(CORES) --cov --cov-fail-under=100 tests/core
 	$(RUN) -m pytest -n $(CORES) --ignore tests/core
+
+# Daemons killed with SIGKILL at random instants on one ledger, ROUNDS times; CI runs 20 rounds. The seed is printed.
+ROUNDS ?= 200
+test-kill: $(VENV)/.dev
+	PYTHONPATH=.:tests/e2e $(RUN) tests/e2e/killing.py --rounds $(ROUNDS)
 
 # What needs root, Debian's container tools, Alertmanager, npm or minutes: the image, built and run hardened; alerts up to a
 # webhook; the dashboards in Grafana's own types.

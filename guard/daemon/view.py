@@ -237,7 +237,7 @@ class View:
         seen = self.seen(job.key)
         if seen is not None and seen.last_seen_ms > now_ms + AHEAD_MS:
             # It was timed by a clock that was wrong, and would make every true reading look old.
-            seen = replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None)
+            return observe(replace(seen, last_seen_ms=job.read_at_ms, reading_ms=None, reading_at_ms=None), job)
         return seen if seen is not None and outdated(seen, job) else observe(seen, job)
 
     def _put(self, job: Job, seen: Sighting, ruling: Ruling, now_ms: int, walk: int = 0) -> None:
