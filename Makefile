@@ -26,10 +26,12 @@ test: $(VENV)/.dev .venv-deploy/.installed debian
 	$(RUN) -m pytest -n $(CORES) --cov --cov-fail-under=100 tests/core
 	$(RUN) -m pytest -n $(CORES) --ignore tests/core
 
-# Daemons killed with SIGKILL at random instants on one ledger, ROUNDS times; CI runs 20 rounds. The seed is printed.
+# Daemons killed with SIGKILL at random instants on one ledger, ROUNDS times on SQLite and on
+# PostgreSQL; CI runs 20 and 10 rounds. The seed is printed.
 ROUNDS ?= 200
 test-kill: $(VENV)/.dev
 	PYTHONPATH=.:tests/e2e $(RUN) tests/e2e/killing.py --rounds $(ROUNDS)
+	PYTHONPATH=.:tests/e2e $(RUN) tests/e2e/killing.py --rounds $(ROUNDS) --postgres
 
 # What needs root, Debian's container tools, Alertmanager, npm or minutes: the image, built and run hardened; alerts up to a
 # webhook; the dashboards in Grafana's own types.

@@ -116,9 +116,8 @@ class SqlLedger:
         return await self._uninterrupted(what, self._writer.put(work))
 
     def _refuse_if_closed(self, what: str) -> None:
-        if self._closed:
-            raise LedgerUnusable(f"ledger {self.name} cannot {what}: it has been closed")
-        if lost := self.paused.lost():
+        lost = "it has been closed" if self._closed else self.paused.lost()
+        if lost:
             raise LedgerUnusable(f"ledger {self.name} cannot {what}: {lost}")
 
     async def _uninterrupted(self, what: str, answer: asyncio.Future[T]) -> T:

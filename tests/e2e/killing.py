@@ -1,7 +1,7 @@
 """
 Daemons that are killed with SIGKILL at random instants, again and again, on one ledger, against a service with faults.
 
-``python killing.py --rounds 200`` runs so many rounds and prints a summary; the seed makes the instants and the faults.
+``python killing.py --rounds 200 [--postgres]`` runs so many rounds and prints a summary; the seed makes instants and faults.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from guard.core.records import Intent
 from guard.errors import LedgerUnusable
 from guard.ledger.sql import open_ledger
 from guard.simulator import Fault, changed
+from tests.postgres import Server
 
 LONGEST_ROUND_S = 2.5
 KINDS = ("slow", "reset_before", "reset_after", "truncated", "html", "empty", "duplicated", "stale", "throttled")
@@ -245,9 +246,15 @@ def killed(folder, ledger, *, rounds, seed, told=lambda line: None):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        print(f"seed {asked.seed}", flush=True)  # noqa: T201
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory())
+        print(f"seed {asked.seed} on {'PostgreSQL' if asked.postgres else 'SQLite'}", flush=True)  # noqa: T201
         url = f"sqlite:///{place}/guard.db"
+        if asked.postgres:
+            server = Server()
+            stack.callback(server.close)
+            url = server.url()
         print(killed(Path(place), url, rounds=asked.rounds, seed=asked.seed, told=lambda line: print(line, flush=True)))  # noqa: T201

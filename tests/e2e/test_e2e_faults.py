@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from e2e_stand import daemon, environment_of, settles, until
 
 from guard.simulator import Fault, changed
+from tests.postgres import Server
 
 pytestmark = pytest.mark.server
 QUICK = {"armed": True, "scan_interval": "1s", "walk_interval": "2s"}
@@ -226,6 +228,30 @@ def test_no_record_no_act(site, simulated, trouble):
         assert running.end() == 0
     assert simulated.terminated() == ["forgotten"]
     assert site.outcomes() == {"forgotten": "confirmed"}
+
+
+def test_a_postgresql_that_crashes(site, simulated):
+    """
+    While the server of the ledger is gone nothing is sent, and it is told; when it is back, the job is ended once by itself.
+    """
+    server = Server()
+    try:
+        site.set(**QUICK, ledger=server.url())
+        with daemon(site) as running:
+            server.stop(signal.SIGQUIT)
+            simulated.stage("forgotten")
+            until(lambda: running.series()[USABLE] == 0, "the metric falls", within=60)
+            until(lambda: running.get("/readyz")[0] == 503, "it is not ready", within=60)
+            time.sleep(3)
+            assert simulated.asked_to_end() == []
+            server.start()
+            settles(running.terminations, {"confirmed": 1}, within=90)
+            until(lambda: running.series()[USABLE] == 1, "the metric rises", within=60)
+            assert running.end() == 0
+        assert simulated.terminated() == ["forgotten"]
+        assert server.run("SELECT outcome FROM intents") == [("confirmed",)]
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize("command", ["run", "scan"])
