@@ -6,6 +6,7 @@ file and that log, and prints the process id. What it starts is its own child, w
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ from guard.cli.frame import told
 from guard.logs import configure_logs
 from guard.settings import load_settings
 
+PR_SET_PDEATHSIG = 1
+
 
 def become_guard(config: str, log: str) -> None:
     """
@@ -27,6 +30,8 @@ def become_guard(config: str, log: str) -> None:
         os.dup2(stream, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Whoever started the nursery may be ended, too, and a daemon that nobody knows would stay.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     code = 70
     try:
         with told():
