@@ -67,6 +67,7 @@ NAMES = {
     "audit_head_hash target",
     "audit_changed target",
     "ledger_open_intents",
+    "ledger_usable",
     "ledger_oldest_open_intent_timestamp_seconds",
     "credentials_expiry_timestamp_seconds target",
     "scheduler_events event",

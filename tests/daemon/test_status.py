@@ -20,6 +20,7 @@ from guard.daemon.status import Telling, encoded
 from guard.daemon.statustext import LONGEST, MOST_ROWS, WIDTH, as_text, words
 from guard.daemon.web import web_app
 from guard.errors import LedgerUnusable
+from guard.ledger.schema import newest
 from guard.ledger.standing import LedgerRecord, Wanted, standing
 from guard.ports.status import (
     BreakerStatus,
@@ -314,4 +315,4 @@ def test_the_ledger_tells_how_things_stand(tmp_path):
     assert [(one.target, one.jobs) for one in held.targets] == [("lab", 2)]
     assert held.targets[0].last_complete_walk is not None
     assert later.targets == ()
-    assert json.loads(msgspec.json.encode(held))["schema"] == "0005"
+    assert json.loads(msgspec.json.encode(held))["schema"] == newest()
