@@ -12,6 +12,6 @@ def postgres():
     """
     A PostgreSQL that the tests of this process share, each in a place of its own.
     """
-    server = Server()
+    server = Server("autovacuum=off")
     yield server
     server.close()

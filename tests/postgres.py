@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from guard.ledger.schema import metadata
+
 _NUMBERS = itertools.count(1)
 _UNDER_ROOT = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -65,6 +67,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
+        self._free: list[str] = []
         self.start()
 
     def start(self) -> None:
@@ -116,6 +119,25 @@ class Server:
         """
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{query}"
+
+    def used_url(self) -> str:
+        """
+        Return the URL of a place whose ledger, if it has one, is empty; ``give_back`` it. That is faster than a new one.
+        """
+        return self._free.pop() if self._free else self.new_url()
+
+    def give_back(self, url: str) -> None:
+        """
+        Empty the ledger of a place for its next user, if it has all tables of one.
+        """
+        name = url.rpartition("%3D")[2]
+        tables = {str(row[0]) for row in self.run(f"SELECT relname FROM pg_stat_user_tables WHERE schemaname = '{name}'")}
+        if tables == {*metadata.tables, "alembic_version"}:
+            rows = [f"DELETE FROM {name}.{table.name}" for table in reversed(metadata.sorted_tables)]
+            numbered = f"FROM pg_sequences WHERE schemaname = '{name}'"
+            numbers = f"SELECT setval(format('%I.%I', schemaname, sequencename), 1, false) {numbered}"
+            self.run("; ".join([*rows, numbers]))
+            self._free.append(url)
 
     def new_url(self) -> str:
         """

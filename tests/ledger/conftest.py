@@ -8,11 +8,15 @@ import pytest
 @pytest.fixture(params=["memory", "file", "postgresql"])
 def url(request, tmp_path):
     """
-    The URL of a ledger that does not exist yet.
+    The URL of a ledger that does not exist yet, or is empty.
     """
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgres").new_url()
-    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'guard.db'}"
+    if request.param != "postgresql":
+        yield "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'guard.db'}"
+        return
+    server = request.getfixturevalue("postgres")
+    place = server.used_url()
+    yield place
+    server.give_back(place)
 
 
 @pytest.fixture(params=["file", "postgresql"])

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 from ledger_cases import DRAFT, SIGHTING, use
-from test_ledger_durability import child
 from test_ledger_opening import nothing
 
 from guard.errors import LedgerUnusable
@@ -85,17 +84,6 @@ def test_a_ledger_of_an_earlier_revision_is_migrated_once(postgres, revision):
         return seen[SIGHTING.key].run
 
     assert asyncio.run(several()) == 3
-
-
-@pytest.mark.server
-def test_processes_set_a_new_ledger_up_once(postgres):
-    """
-    Processes that start on an empty database at the same moment make one ledger, and none of them fails.
-    """
-    url = postgres.new_url()
-    children = [child("race", url, "3", "5") for _ in range(3)]
-    assert sum(int(process.communicate()[0]) for process in children) == 3
-    assert [process.returncode for process in children] == [0] * 3
 
 
 @pytest.mark.parametrize("read_only", [False, True])
