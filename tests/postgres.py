@@ -131,9 +131,9 @@ class Server:
         Empty the ledger of a place for its next user, if it has all tables of one.
         """
         name = url.rpartition("%3D")[2]
-        tables = {str(row[0]) for row in self.run(f"SELECT relname FROM pg_stat_user_tables WHERE schemaname = '{name}'")}
+        tables = {str(row[0]) for row in self.run(f"SELECT relname FROM pg_stat_user_tables WHERE schemaname = '{name}'")}  # noqa: S608
         if tables == {*metadata.tables, "alembic_version"}:
-            rows = [f"DELETE FROM {name}.{table.name}" for table in reversed(metadata.sorted_tables)]
+            rows = [f"DELETE FROM {name}.{table.name}" for table in reversed(metadata.sorted_tables)]  # noqa: S608
             numbered = f"FROM pg_sequences WHERE schemaname = '{name}'"
             numbers = f"SELECT setval(format('%I.%I', schemaname, sequencename), 1, false) {numbered}"
             self.run("; ".join([*rows, numbers]))
