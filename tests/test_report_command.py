@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from guard.accounts import gathered
 from guard.cli import app
+from guard.core.clawback import Clawback
 from guard.core.ended import Ended, Told
 from guard.core.estimate import Estimate, Method, Stopped, basis_of, estimate, estimated
 from guard.core.facts import Job, JobKey, Resource
@@ -209,6 +210,36 @@ def test_potential_harm_and_what_has_no_price(tmp_path, kept):
     ]
     code, out, _ = guard(tmp_path, "explain", "--policy", "watch", "--output", "json")
     assert (code, json.loads(out)["sections"]["harm"]) == (0, [hurt])
+
+
+def test_what_was_taken_back_stands_apart_for_expected_and_assumed(tmp_path, kept):
+    """
+    Each group shows what re-submissions took of its expected savings, and in another column what they took of assumed ones.
+    """
+    assert len(kept) == 4
+
+    async def take():
+        ledger = await open_ledger(f"sqlite:///{tmp_path}/guard.db")
+        try:
+            taken = [
+                Clawback(
+                    number=number, key=end_of(job, 1, 1, None).job.key, run=1, amount=amount, currency="CNY", assumed=assumed
+                )
+                for number, job, amount, assumed in (
+                    (1, 70, Decimal("1.5"), False),
+                    (1, 71, Decimal(2), False),
+                    (2, 70, Decimal(4), False),
+                    (3, 72, Decimal(3), True),
+                )
+            ]
+            await ledger.savings.claw_back(taken, at_ms=DAY_1)
+        finally:
+            await ledger.aclose()
+
+    asyncio.run(take())
+    rows = {row["label"]: row for row in reported(tmp_path, "--by", "user")["sections"]["savings"]}
+    told = {user: (Decimal(row["clawed_back"]), Decimal(row["assumed_clawed_back"])) for user, row in rows.items()}
+    assert told == {"ann": (Decimal("7.5"), 0), "bob": (0, 3)}
 
 
 def test_a_time_in_which_nothing_was_done(tmp_path, kept):
