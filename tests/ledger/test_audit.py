@@ -130,7 +130,7 @@ def test_every_column_of_an_intent_is_covered(acted_url, column):
     changed(acted_url, f"UPDATE intents SET {column} = '7777' WHERE number = 1")  # noqa: S608
     ((chain, position, intent, what),) = [one for one in told(acted_url) if "chain of another target" not in one[3]]
     assert (chain, intent) == ("north", 1)
-    wrote = {"sending_ms": {2}, "accepted_ms": {4}}
+    wrote = {"sending_ms": {2}, "last_sending_ms": {2}, "accepted_ms": {4}, "user_name": {11}}
     late = {"state", "outcome", "closed_ms", "note", "cost", "savings_upper", "basis"}
     figures = {"savings_expected", "savings_lower", "savings_assumed", "savings_estimate"}
     assert position in wrote.get(column, {5} if column in late else {9} if column in figures else {1})

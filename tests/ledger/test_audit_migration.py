@@ -40,7 +40,11 @@ def filled(url, revision, *, made):
 
         for number in range(1, made + 1):
             known = {"number": number, "job_id": f"job-{number}", "target": "north" if number % 3 else "south"}
-            ended = {"state": "closed", "outcome": "confirmed", "cost": "1.10"} if number % 2 else {"state": "sending"}
+            ended = (
+                {"state": "closed", "outcome": "confirmed", "cost": "1.10", "closed_ms": 5}
+                if number % 2
+                else {"state": "sending"}
+            )
             put("intents", facts='{"a": "b"}', traces="[]", **known, **ended)
             for state in ("intended", "sending"):
                 put("steps", id=2 * number + (state == "sending"), intent=number, state=state)
@@ -65,7 +69,8 @@ def test_a_ledger_of_an_earlier_version_gets_its_chains(file_url, revision, made
     found = looked(file_url, lambda at: [entry for entry, _ in entries_of(at)])
     kinds = [(one.chain, one.kind, one.intent) for one in found if one.kind != "chain_begun"]
     assert kinds == [
-        (LEDGER, "found", None),
+        # The pause, and the confirmation that another migration makes of three terminations.
+        *[(LEDGER, "found", None)] * (2 if made and revision < "0007" else 1),
         *(("north", "found", at) for at in range(1, made + 1) if at % 3),
         *(("south", "found", at) for at in range(1, made + 1) if not at % 3),
     ]

@@ -69,6 +69,7 @@ def test_what_is_changed_is_found(postgres):
         ("north", 12, 3),
         ("north", 12, 3),
         ("north", 12, 3),
+        ("north", 12, 3),
         ("north", 13, None),
         ("_ledger", 5, None),
     ]
