@@ -45,6 +45,11 @@ lint: $(VENV)/.dev
 	$(RUN) -m mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports
 
+# Three replicas with 300 targets on PostgreSQL: one is killed, one is stopped beyond its lease; some minutes.
+.PHONY: test-replicas
+test-replicas: $(VENV)/.dev debian
+	GUARD_TEST_TARGETS=300 $(RUN) -m pytest -s tests/e2e/test_e2e_replicas.py
+
 # A minute of hostile policy files; a short run of the same stands among the tests.
 fuzz: $(VENV)/.dev
 	PYTHONPATH=. $(RUN) tests/fuzz/fuzz_policies.py --seconds 60

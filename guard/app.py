@@ -113,19 +113,22 @@ async def wired(settings: Settings, outside: Outside) -> AsyncIterator[Wired]:
     async with contextlib.AsyncExitStack() as stack:
         ledger = await open_ledger(settings.ledger)
         stack.push_async_callback(ledger.aclose)
-        lease = SqlLease(ledger, holder=holder(), clock=RealClock())
+        projects = {one.name: (one.region, one.project_id) for one in settings.targets}
+        lease = SqlLease(ledger, holder(), RealClock(), projects=projects, durations=settings.durations())
+        ledger.fence = lease
         stack.push_async_callback(lease.release)
         clients = await stack.enter_async_context(connected(settings, outside, metrics))
+        call_s = settings.terminate_timeout / 1000
         targets = {
             name: Target(
                 name=name,
                 source=one.client,
-                terminator=ModelArtsTerminator(one.service) if settings.armed else None,
+                terminator=ModelArtsTerminator(one.service, within_s=call_s) if settings.armed else None,
             )
             for name, one in clients.items()
         }
         view = View(policies=policies, terms=terms)
-        gate = Gate(ledger=ledger, lease=lease, clock=RealClock(), pause_file=settings.pause_file)
+        gate = Gate(ledger=ledger, lease=lease, clock=RealClock(), call_s=call_s, pause_file=settings.pause_file)
         confirmation = Confirmation(limit_s=settings.confirm_timeout / 1000, method=method_of(settings))
         enforcer = Enforcer(ledger=ledger, gate=gate, view=view, metrics=metrics, clock=clock, confirmation=confirmation)
         rules = Rules(

@@ -4,7 +4,7 @@ The commands that need a guard: what each does with the parts that ``app`` put t
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
 import structlog
 
@@ -63,6 +63,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             clock=guard.clock,
             intervals=Intervals(walk_s=settings.walk_interval / 1000, scan_s=settings.scan_interval / 1000),
             endings=Endings(cycle=guard.cycle, clock=guard.clock, keep=keep),
+            heartbeat_s=settings.lease_retry_period / 1000,
         )
         app = web_app(
             guard.metrics,
@@ -111,9 +112,11 @@ async def scan(
             guard.metrics.fleet.told = progress
         cycle = guard.cycle
         try:
-            await guard.lease.acquire()
+            await guard.lease.visit()
         except LedgerHeld as error:
             report.note = f"nothing is terminated by this scan: {error}"
+        else:
+            report.note = _elsewhere(await guard.lease.refusals())
         cycle.view.take_policies(guard.policies, now_ms=int(guard.clock.now() * 1000))
         beating = asyncio.create_task(_beat(guard))
         try:
@@ -143,9 +146,16 @@ async def scan(
     return report, NO_TARGET if all(one.error for one in report.targets) else OK
 
 
+def _elsewhere(refusals: Mapping[str, str]) -> str:
+    if not refusals:
+        return ""
+    more = f", and {len(refusals) - 1} more targets are held" if len(refusals) > 1 else ""
+    return f"not everything is terminated by this scan: {next(iter(refusals.values()))}{more}"
+
+
 async def _beat(guard: Wired) -> None:
     while True:
-        await asyncio.sleep(5)
+        await asyncio.sleep(guard.settings.lease_retry_period / 1000)
         if guard.lease.held():
             # A heartbeat that fails closes the gate by itself.
             with contextlib.suppress(LedgerUnusable):

@@ -8,6 +8,7 @@ The errors of the guard, by what the caller does about them.
     │   └── PolicyErrors        every error of every policy file at once
     ├── LedgerUnusable          no record, no act: enforcement stops
     │   └── LedgerHeld          another process acts on this ledger
+    │       └── LeaseLost       another process may act on this target; this one writes nothing about it
     └── TargetError             one target's call went wrong
         ├── Retryable           the same call may be repeated: throttled or a fault of the service
         ├── NoAnswer            nothing came back; the call may have been carried out
@@ -100,6 +101,12 @@ class LedgerUnusable(GuardError):
 class LedgerHeld(LedgerUnusable):
     """
     Another process acts on this ledger; this one may only read.
+    """
+
+
+class LeaseLost(LedgerHeld):
+    """
+    The lease of a target is not this process's any more: what was to be written about the target was not.
     """
 
 

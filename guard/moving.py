@@ -41,7 +41,7 @@ async def import_ledger(settings: Settings, path: Path) -> Counts:
     """
     ledger = await open_ledger(settings.ledger)
     try:
-        lease = SqlLease(ledger, holder=f"{holder()} (import)", clock=RealClock())
+        lease = SqlLease(ledger, f"{holder()} (import)", RealClock(), shared=False)
         await lease.acquire()
         try:
             return await ledger.write("be imported", lambda at: import_from(at, path))

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from guard.core.breaker import BreakerRules
 from guard.core.clock import ClockRule
+from guard.core.leasing import Durations
 from guard.core.limits import Limits
 from guard.errors import BadInput
 from guard.limitsettings import BreakerSettings, LimitSettings, SpanMs, Strict
@@ -97,6 +98,14 @@ class Settings(BaseSettings):
     """While this file exists, nothing is terminated."""
     confirm_timeout: SpanMs = 600_000
     """How long a termination may take until it is called unconfirmed."""
+    terminate_timeout: SpanMs = 10_000
+    """How long one terminate call may take, until it counts as not answered and the job is read again."""
+    lease_duration: SpanMs = 30_000
+    """How long other replicas wait for the heart of one that is silent until they take its targets."""
+    lease_renew_deadline: SpanMs = 20_000
+    """How long a replica that cannot renew its leases goes on acting on them; less than `lease_duration`."""
+    lease_retry_period: SpanMs = 5_000
+    """How often a replica renews its leases."""
     savings_horizon: SpanMs = 86_400_000
     """The horizon over which the savings of a termination are counted."""
     savings_min_ends: int = Field(default=30, ge=1, le=1_000_000)
@@ -118,7 +127,7 @@ class Settings(BaseSettings):
             raise ValueError(f"expected an IANA time zone such as UTC or Asia/Shanghai, got {value!r}{hint}")
         return value
 
-    @field_validator("scan_interval", "walk_interval", "confirm_timeout")
+    @field_validator("scan_interval", "walk_interval", "confirm_timeout", "lease_duration", "lease_renew_deadline")
     @classmethod
     def _bearable(cls, value: int) -> int:
         if not 1000 <= value <= 366 * 86_400_000:
@@ -131,6 +140,23 @@ class Settings(BaseSettings):
         if not 86_400_000 <= value <= 36_600 * 86_400_000:
             raise ValueError("expected at least 1d and at most 36600d")
         return value
+
+    @model_validator(mode="after")
+    def _safe(self) -> "Settings":
+        if wrong := self.durations().wrong():
+            raise ValueError(wrong)
+        return self
+
+    def durations(self) -> Durations:
+        """
+        Return how long leases last, as the core knows it.
+        """
+        return Durations(
+            lease_ms=self.lease_duration,
+            renew_ms=self.lease_renew_deadline,
+            retry_ms=self.lease_retry_period,
+            call_ms=self.terminate_timeout,
+        )
 
     @field_validator("targets")
     @classmethod

@@ -43,7 +43,7 @@ class Cycle:
 
     *driving* are the intents on their way to an outcome in this process, *settled* those that got theirs here. *ended* says
     when the end of a job was recorded, whose older readings count no more. *broken* is set once the ledger failed under an
-    intent. *changed* is set while the gauges are behind the decisions.
+    intent. *changed* is set while the gauges are behind the decisions. Only targets that are *active* are acted on.
     """
 
     targets: Mapping[str, Target]
@@ -56,6 +56,7 @@ class Cycle:
     ended: dict[JobKey, int] = field(default_factory=dict)
     broken: LedgerUnusable | None = None
     changed: bool = False
+    active: set[str] = field(default_factory=set)
     _walks: int = 0
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     reported: Reported = field(init=False)
@@ -65,10 +66,11 @@ class Cycle:
     _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
+        self.active.update(self.targets)
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
         gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
         self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets)
-        self.reported, self.remembering = Reported(self.enforcer), Remembering(ledger, self.view)
+        self.reported, self.remembering = Reported(self.enforcer), Remembering(ledger, self.view, gate.lease)
         self.recall = Recall(view=self.view, gate=gate, remembering=self.remembering)
 
     @property
@@ -214,7 +216,7 @@ class Cycle:
         Decide on every watched job again, because the policies, the gate or the prices have changed.
         """
         # All are decided before the first act, so that no act rests on what was in force before.
-        matter = [await self._decide_again(target, self.view.keys_of(name)) for name, target in self.targets.items()]
+        matter = [await self._decide_again(self.targets[one], self.view.keys_of(one)) for one in sorted(self.active)]
         for some in matter:
             await self.act(some)
         self.show()
@@ -233,14 +235,13 @@ class Cycle:
 
     async def resume(self) -> int:
         """
-        Take up the open intents that nothing here drives: those of an earlier process, and those that a failure stopped.
-
-        Return how many there were.
+        Take up the open intents that nothing here drives, of targets that no other replica acts on; return how many.
         """
         async with self._planning:
             # One that ends while the ledger is read is not left.
-            busy = set(self.driving)
-            left = [one for one in await self.enforcer.ledger.open_intents() if one.draft.key not in busy]
+            busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
+            there = await self.enforcer.ledger.open_intents()
+            left = [one for one in there if one.draft.key not in busy and mine(one.draft.key)]
             strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
             self.view.remember(await self.enforcer.ledger.sightings(strange))
             for intent in await within_limits(left, self.planner.room, self.enforcer):
@@ -261,15 +262,15 @@ class Cycle:
             del self.ended[key]
         metrics.held_back(view.policies, [one for several in self.held.values() for one in several])
         metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
-        for name, one in self.targets.items():
-            metrics.fleet.show(name, view.tally(name), view.terms.prices, now_ms=one.source.now_ms())
+        for one in (self.targets[name] for name in sorted(self.active)):
+            metrics.fleet.show(one.name, view.tally(one.name), view.terms.prices, now_ms=one.source.now_ms())
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """
-        Return the newest decisions on jobs, without those that were not read here, or before their end was recorded.
+        Return the newest decisions on jobs of active targets that were read here, and not before their end was recorded.
         """
         decisions = [decision for key in keys if (decision := self.view.newest(key)) is not None]
-        read = [one for one in decisions if not self.recall.is_unread(one)]
+        read = [one for one in decisions if one.job.target in self.active and not self.recall.is_unread(one)]
         return [one for one in read if one.job.read_at_ms > self.ended.get(one.key, -1)]
 
     def _expect(self, key: JobKey) -> None:
@@ -278,7 +279,9 @@ class Cycle:
             self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
 
     def _drive(self, intent: Intent, target: Target) -> None:
-        task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number}")
+        if target.name not in self.active:
+            return  # It was let go meanwhile; whoever takes it finds the intent.
+        task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number} {target.name}")
         self.driving[intent.draft.key] = task
         task.add_done_callback(lambda done: self._driven(intent.draft.key, done))
 

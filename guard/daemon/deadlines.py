@@ -75,6 +75,13 @@ class Deadlines:
             due.append(key)
         return due
 
+    def clear(self) -> None:
+        """
+        Take every job off the queue.
+        """
+        self._wanted.clear()
+        self._begin_anew()
+
     def __len__(self) -> int:
         return len(self._wanted)
 

@@ -7,10 +7,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import structlog
-
-log = structlog.get_logger("guard")
-
 
 @contextlib.contextmanager
 def obeyed(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
@@ -27,11 +23,11 @@ def obeyed(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def drained(tasks: Sequence[asyncio.Task[Any]], *, ending: asyncio.Event, within_s: float) -> None:
+async def drained(tasks: Sequence[asyncio.Task[Any]], *, ending: asyncio.Event, within_s: float) -> int:
     """
-    Let the intents on their way finish, until *ending* or the time is over; what is left stays open in the ledger.
+    Let the intents on their way finish, until *ending* or the time is over; return how many are left open in the ledger.
     """
-    if tasks and not ending.is_set():
+    if tasks and within_s > 0 and not ending.is_set():
         told = asyncio.create_task(ending.wait())
         done = asyncio.create_task(asyncio.wait(tasks))
         await asyncio.wait([told, done], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
@@ -40,4 +36,4 @@ async def drained(tasks: Sequence[asyncio.Task[Any]], *, ending: asyncio.Event, 
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    log.info("guard.stopped", left_open=sum(task.cancelled() for task in tasks))
+    return sum(task.cancelled() for task in tasks)

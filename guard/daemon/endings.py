@@ -111,12 +111,12 @@ class Endings:
         """
         Read the ends that are to be read now, in batches. Raises ``LedgerUnusable``; what could not be read is tried again.
 
-        Nothing is done while another process holds the ledger.
+        Nothing is done while another process holds the target.
         """
         now_ms, due = target.source.now_ms(), self.cycle.remembering.ends.get(target.name, {})
         wanted = [key for key, not_before_ms in due.items() if not_before_ms <= now_ms]
         for at in range(0, len(wanted), BATCH):
-            if self.cycle.enforcer.gate.lease.held():
+            if self.cycle.enforcer.gate.lease.held(target.name):
                 errors = await self._read(target, wanted[at : at + BATCH], due)
                 if len(errors) == BATCH:
                     # It is the target rather than its jobs; the rest is tried when this turn comes again.

@@ -36,7 +36,7 @@ from guard.errors import (
     BadInput,
     Conflict,
     JobGone,
-    LedgerHeld,
+    LeaseLost,
     NoAnswer,
     Retryable,
     TargetError,
@@ -272,9 +272,9 @@ class Enforcer:
         return await self._close(intent, target, Closing(outcome=Outcome.UNCONFIRMED, note=last))
 
     async def _close(self, intent: Intent, target: Target, closing: Closing) -> Intent:
-        if not self.gate.lease.held():
-            # Whoever holds the ledger now goes on with the intent; two processes must not write its end.
-            raise LedgerHeld(f"intent {intent.number} stays open: this process does not hold the ledger any more")
+        if not self.gate.lease.held(target.name):
+            # Whoever holds the lease now goes on with the intent; two processes must not write its end.
+            raise LeaseLost(f"intent {intent.number} stays open: the lease of target {target.name} is not held any more")
         closed = await self.ledger.close(intent.number, closing, at_ms=target.source.now_ms())
         self.metrics.closed(closed)
         ended = {"outcome": closing.outcome.value, "note": closing.note, "reason": closed.draft.reason}

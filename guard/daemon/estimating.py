@@ -84,11 +84,11 @@ class Estimating:
         Estimate everything that has no estimate. Raises ``LedgerUnusable``; nothing is done without the lease.
         """
         enforcer, stored = self.endings.cycle.enforcer, True
-        savings, ladder = enforcer.ledger.savings, None
-        while stored and enforcer.gate.lease.held() and (pending := await savings.pending(limit=AT_ONCE)):
+        savings, lease, ladder = enforcer.ledger.savings, enforcer.gate.lease, None
+        while stored and lease.held() and (pending := await savings.pending(limit=AT_ONCE, mine=lease.acts_on)):
             ladder = ladder or await self.ladder()
             made = await asyncio.to_thread(_estimated, pending, ladder, enforcer.confirmation.method)
-            if not enforcer.gate.lease.held():
+            if not lease.held():
                 return
             intents = await savings.put(made)
             for intent in intents:
@@ -134,7 +134,9 @@ class Estimating:
         """
         cycle, now_ms = self.endings.cycle, int(self.endings.clock.now() * 1000)
         savings, terms = cycle.enforcer.ledger.savings, cycle.view.terms
-        if not (cycle.enforcer.gate.lease.held() and (ended := await savings.terminated(since_ms=now_ms - FOLLOWED_MS))):
+        lease = cycle.enforcer.gate.lease
+        ended = await savings.terminated(since_ms=now_ms - FOLLOWED_MS) if lease.held() else ()
+        if not (ended := [one for one in ended if lease.acts_on(one.key)]):
             return
         runs = {(one.key, one.run): one for one in await savings.submitted(ended)}
         users = {one.user for one in ended}
@@ -143,7 +145,7 @@ class Estimating:
                 runs.setdefault((job.key, seen.run), resubmission(job, seen, terms))
         taken = await asyncio.to_thread(clawbacks, ended, list(runs.values()))
         for at in range(0, len(taken), AT_ONCE):
-            if cycle.enforcer.gate.lease.held():
+            if lease.held():
                 told = await savings.claw_back(taken[at : at + AT_ONCE], at_ms=now_ms)
                 cycle.enforcer.metrics.savings.taken_back(told)
 

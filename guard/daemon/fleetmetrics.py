@@ -50,6 +50,14 @@ class FleetMetrics:
         for one in (self._users, self._disputed, self._read, self._looked_at, self._lag):
             one.labels(target)
 
+    def forget(self, target: str) -> None:
+        """
+        Forget what was shown of a target whose series are gone.
+        """
+        for shown in [one for one in self._shown if one[1] == target]:
+            del self._shown[shown]
+        self.spend.forget(target)
+
     def reading(self, target: str) -> Callable[[int, int | None], None]:
         """
         Return what a walk tells of how far it is.

@@ -56,12 +56,13 @@ class Steps:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """
-    Asks whether a terminate call to a target may be sent now.
+    Asks whether a terminate call to a target, which takes *call_s* seconds at most, may be sent now.
     """
 
     ledger: Ledger
     lease: Lease
     clock: Clock
+    call_s: float = 10.0
     pause_file: Path | None = None
     steps: Steps = field(default_factory=Steps)
 
@@ -80,8 +81,13 @@ class Gate:
         Return what closes the gate for a target apart from its clock, which nobody knows before a first answer.
         """
         open_for = await self.broken(target.name, policy)
-        hold = await self.closed_for_all() or open_for
-        return DISARMED if target.terminator is None else hold
+        hold = await self.paused() or open_for
+        if target.terminator is None:
+            return DISARMED
+        # The lease is asked last, since it may be lost while the others are; it has to last until the call is over.
+        if not self.lease.held(target.name, for_s=self.call_s):
+            return Hold(reason="lease", text=f"this process does not hold the lease of target {target.name}")
+        return hold
 
     async def broken(self, target: str, policy: str) -> Hold | None:
         """
@@ -108,13 +114,10 @@ class Gate:
 
     async def closed_for_all(self) -> Hold | None:
         """
-        Return what closes the gate for every target: a pause, a lost lease, or a ledger that cannot be read.
+        Return what closes the gate for every target: a pause, a heart that does not beat, or a ledger that cannot be read.
         """
         hold = await self.paused()
-        # The lease is asked last, since it may be lost while the pause is read.
-        if not self.lease.held():
-            return Hold(reason="lease", text="this process does not hold the ledger")
-        return hold
+        return hold if self.lease.held() else Hold(reason="lease", text="this process does not hold the ledger")
 
     async def paused(self) -> Hold | None:
         """

@@ -5,10 +5,11 @@ Label sets are closed: never a job, never a user. Known label sets start at 0; c
 from it, so a restart does not lower them.
 """
 
+import itertools
 from collections import Counter as Count
 from collections.abc import Iterable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from guard.core.breaker import Scope
 from guard.core.decide import Decision
@@ -23,6 +24,7 @@ from guard.daemon.fleetmetrics import FleetMetrics
 from guard.daemon.pacemetrics import PaceMetrics
 from guard.daemon.room import LIMITS
 from guard.daemon.savingsmetrics import SavingsMetrics
+from guard.daemon.targetmetrics import TargetRegistry
 from guard.ports import JobSource, Potential
 
 PREFIX = "costguard"
@@ -54,7 +56,8 @@ class Metrics:
     """
 
     def __init__(self, *, version: str) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = TargetRegistry()
+        self._found: Count[tuple[str, str]] = Count()
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
@@ -126,6 +129,7 @@ class Metrics:
             self.credentials_expiry.labels(target).set(0)
             self.fleet.start(target)
             self.audit.start(target)
+            self.paces.start(target)
         for event in ("error", "missed", "max_instances"):
             self.scheduler_events.labels(event)
         for limit in LIMITS:
@@ -135,6 +139,22 @@ class Metrics:
         for operation in ("list", "show", "terminate"):
             self.api_seconds.labels(operation)
             self.api_throttled.labels(operation)
+
+    def begin(self, targets: Iterable[str], policies: PolicySet, currency: str) -> None:
+        """
+        Put every label set of targets at 0 that this process begins to act on, under the policies in force.
+        """
+        targets = list(targets)
+        self.start(targets)
+        self._start_policies(targets, policies)
+        if currency:
+            self.savings.start(targets, policies, currency)
+
+    def _start_policies(self, targets: Iterable[str], policies: PolicySet) -> None:
+        for target, policy in itertools.product(targets, policies.policies):
+            for outcome in OUTCOMES:
+                self.terminations.labels(target, policy.name, outcome)
+            self.cards_released.labels(target, policy.name)
 
     def seed(
         self,
@@ -153,8 +173,30 @@ class Metrics:
         self.savings.seed(tallies)
         self.savings.measured(potentials)
         self.savings.taken_back(clawed_back)
-        for (policy, reason), count in findings.items():
-            self.potential.labels(policy, reason).inc(count)
+        self.found(findings)
+
+    def found(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """
+        Bring the matches that led to no call to what the ledger has on record, whichever replica recorded them.
+        """
+        for (policy, reason), count in counts.items():
+            for _ in range(count - self._found[policy, reason]):
+                self.reported(policy, reason)
+
+    def reported(self, policy: str, reason: str) -> None:
+        """
+        Count a match that led to no call.
+        """
+        self._found[policy, reason] += 1
+        self.potential.labels(policy, reason).inc()
+
+    def end(self, target: str) -> None:
+        """
+        Drop the series of a target that this process does not act on any more.
+        """
+        self.registry.forget(target, but=[self.leader])
+        self.fleet.forget(target)
+        self.leader.labels(target).set(0)
 
     def took_policies(self, policies: PolicySet, targets: Iterable[str], *, at: float) -> None:
         """
@@ -170,10 +212,7 @@ class Metrics:
                 self.held.labels(policy.name, reason)
             for reason in (OBSERVED, SPARED, "notify", *HOLD_REASONS):
                 self.potential.labels(policy.name, reason)
-            for target in targets:
-                for outcome in OUTCOMES:
-                    self.terminations.labels(target, policy.name, outcome)
-                self.cards_released.labels(target, policy.name)
+        self._start_policies(targets, policies)
         for exemption in policies.exemptions:
             self.exempt_unknown.labels(exemption.name)
         self.reload_ok.set(1)

@@ -18,6 +18,7 @@ class PaceMetrics:
 
     def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
         text = "Calls per second that the target is sent at most now; throttling lowers it."
+        self._rates: dict[str, Callable[[], float]] = {}
         self._rate = Gauge("api_rate_per_second", text, ["target"], namespace=prefix, registry=registry)
         text = "Seconds that a call waited for its turn."
         waits = Histogram("api_wait_seconds", text, ["lane"], namespace=prefix, registry=registry, buckets=WAIT_BUCKETS)
@@ -27,7 +28,15 @@ class PaceMetrics:
         """
         Show what *rate* says whenever somebody asks.
         """
-        self._rate.labels(target).set_function(rate)
+        self._rates[target] = rate
+        self.start(target)
+
+    def start(self, target: str) -> None:
+        """
+        Show the rate of a target again, whose series may be gone.
+        """
+        if target in self._rates:
+            self._rate.labels(target).set_function(self._rates[target])
 
     def waited(self, lane: Lane, seconds: float) -> None:
         """

@@ -6,7 +6,8 @@ written again after a while all the same, so that the record never is old.
 """
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from guard.core.ended import Ended, Told, lost, replaced
@@ -15,7 +16,7 @@ from guard.core.records import Walk
 from guard.core.sighting import Sighting
 from guard.daemon.view import View
 from guard.daemon.watched import Watched
-from guard.ports import Ledger
+from guard.ports import Lease, Ledger
 
 BATCH = 500
 
@@ -31,6 +32,7 @@ class Remembering:
 
     ledger: Ledger
     view: View
+    lease: Lease
     left: dict[JobKey, Watched] = field(default_factory=dict)
     ends: dict[str, dict[JobKey, int]] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -62,10 +64,10 @@ class Remembering:
         """
         rows = 0
         async with self._writing:
-            while self.view.news:
-                rows += await self._write_news([key for key, _ in zip(self.view.news, range(BATCH), strict=False)])
-            while self.left:
-                batch = {key: self.left[key] for key, _ in zip(self.left, range(BATCH), strict=False)}
+            while news := self._mine(self.view.news):
+                rows += await self._write_news(news)
+            while left := self._mine(self.left):
+                batch = {key: self.left[key] for key in left}
                 await self._put([(one.job, one.seen) for one in batch.values()])
                 rows += len(batch)
                 for key, one in batch.items():
@@ -73,6 +75,12 @@ class Remembering:
                         del self.left[key]
                         self.ends.setdefault(one.job.target, {})[key] = 0
         return rows
+
+    def _mine(self, keys: Iterable[JobKey]) -> list[JobKey]:
+        """
+        Return the first of these jobs that this process may write about; of the others their holder writes.
+        """
+        return list(itertools.islice((key for key in keys if self.lease.acts_on(key)), BATCH))
 
     async def _write_news(self, keys: Sequence[JobKey]) -> int:
         rows = [(self.view.watched[key].job, self.view.watched[key].seen) for key in keys]
@@ -120,8 +128,10 @@ class Remembering:
 
     async def note(self, inventory: Inventory, *, scope: str) -> None:
         """
-        Record a complete walk.
+        Record a complete walk, unless somebody else acts on the target.
         """
+        if inventory.target not in self.lease.terms():
+            return
         fleet = self.view.running[inventory.target]
         await self.ledger.note_walk(
             Walk(

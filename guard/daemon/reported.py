@@ -34,13 +34,15 @@ class Reported:
         Record what is new of the findings on these decisions, count and log it, and note what is held back.
         """
         at_ms, by_key = max((one.at_ms for one in decisions), default=0), {one.key: one for one in decisions}
+        acts_on = self.enforcer.gate.lease.acts_on
         fresh = [
             self._with_stake(one, by_key[one.key], at_ms) if one.reason == OBSERVED else one
             for one in findings
-            if _once(one) not in self._known.get(one.key, ())
+            # Of a target that another process acts on, that one records.
+            if acts_on(one.key) and _once(one) not in self._known.get(one.key, ())
         ]
         for one in await self.enforcer.ledger.record(fresh, at_ms=at_ms) if fresh else ():
-            self.enforcer.metrics.potential.labels(one.policy, one.reason).inc()
+            self.enforcer.metrics.reported(one.policy, one.reason)
             event = EVENTS.get(one.reason, "termination.held_back")
             log.info(event, job=one.key.job_id, target=one.target, policy=one.policy, why=one.reason, reason=one.text)
         for one in fresh:

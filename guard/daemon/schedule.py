@@ -108,6 +108,15 @@ class Schedule:
                 self._ring, DateTrigger(run_date=at), args=[target.name, queue], id=name, replace_existing=True
             )
 
+    def forget(self, target: Target) -> None:
+        """
+        Begin nothing on a target any more; what was begun goes on.
+        """
+        self._armed.pop(target.name, None)
+        for job in self._scheduler.get_jobs():
+            if job.id.endswith(f" of {target.name}"):
+                job.remove()
+
     def armed(self, target: Target) -> datetime | None:
         """
         Return the real moment at which the earliest deadline of a target rings, or None.

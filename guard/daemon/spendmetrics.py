@@ -110,11 +110,24 @@ class SpendMetrics:
         self.reload_ok.set(1)
         self._reload_at.set(at)
 
+    def forget(self, target: str) -> None:
+        """
+        Take a target out of the sums.
+        """
+        gone = self.by_target.pop(target, None)
+        if gone is not None:
+            self._show_sums(gone.currency)
+
     def show(self, target: str, spend: Spend) -> None:
         """
         Show what the jobs of a target cost now.
         """
         self.by_target[target] = spend
+        if spend.currency:
+            self._rate.labels(target, spend.currency).set(float(spend.per_hour))
+        self._show_sums(spend.currency)
+
+    def _show_sums(self, currency: str) -> None:
         codes: dict[str, Fraction] = defaultdict(Fraction)
         types: dict[str, Fraction] = defaultdict(Fraction, dict.fromkeys(FLAVOR_TYPES, Fraction(0)))
         unpriced: Count[str] = Count()
@@ -128,10 +141,9 @@ class SpendMetrics:
             gauge.clear()
         for code, number in capped(unpriced).items():
             self._unpriced.labels(code).set(number)
-        if not spend.currency:
+        if not currency:
             return
-        self._rate.labels(target, spend.currency).set(float(spend.per_hour))
         for code, rate in capped(codes).items():
-            self._by_code.labels(code, spend.currency).set(rate)
+            self._by_code.labels(code, currency).set(rate)
         for kind, cost in types.items():
-            self._by_type.labels(kind, spend.currency).set(float(cost))
+            self._by_type.labels(kind, currency).set(float(cost))

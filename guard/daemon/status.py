@@ -88,14 +88,15 @@ class Telling:
         book = cycle.view.terms.prices
         gate, armed = cycle.enforcer.gate, any(one.terminator is not None for one in cycle.targets.values())
         holds = (None if armed else DISARMED, closed, gate.steps.hold(gate.clock))
-        held, stale = service.lease.held(), cycle.planner.room.stale()
+        held, stale = service.lease.held, cycle.planner.room.stale()
         status = Status(
             at=datetime.fromtimestamp(now, UTC),
             source="daemon",
             versions=versions(self.record.schema),
             ledger=record,
             targets=tuple(
-                self._target(one, acting=held, hold=clock_hold(one) or stale.get(one.name)) for one in cycle.targets.values()
+                self._target(one, acting=held(one.name), hold=clock_hold(one) or stale.get(one.name))
+                for one in cycle.targets.values()
             ),
             armed=armed,
             started=datetime.fromtimestamp(self._started, UTC),
@@ -142,10 +143,10 @@ class Telling:
         cycle, health, source = self.service.cycle, self.service.health[target.name], target.source
         queue, tally = cycle.deadlines[target.name], cycle.view.tally(target.name)
         complete = cycle.view.complete.get(target.name)
-        offset = source.offset_s()
+        offset, ours = source.offset_s(), target.name in cycle.active
         return TargetStatus(
             target=target.name,
-            health="failing" if health.error else "ok" if health.read else "not read yet",
+            health="unknown" if not ours else "failing" if health.error else "ok" if health.read else "not read yet",
             error=health.error,
             last_complete_walk=moment(complete.finished_at_ms) if complete else None,
             last_look=moment(health.looked_ms) if health.looked_ms else None,
@@ -154,7 +155,7 @@ class Telling:
             next_deadline=moment(queue.next_ms()),
             clock_offset_seconds=None if offset is None else round(offset, 3),
             acting=acting,
-            closed=_said(hold) if hold else "",
+            closed="" if hold is None else _said(hold) if ours else "another replica acts on it",
         )
 
 

@@ -148,9 +148,9 @@ class PolicyWatch:
         now, metrics = self.clock.now(), self.cycle.enforcer.metrics
         self.policies_at = now
         self.cycle.view.take_policies(policies, now_ms=int(now * 1000))
-        metrics.took_policies(policies, self.cycle.targets, at=now)
+        metrics.took_policies(policies, self.cycle.active, at=now)
         if (book := self.cycle.view.terms.prices) is not None:
-            metrics.savings.start(self.cycle.targets, policies, book.currency)
+            metrics.savings.start(self.cycle.active, policies, book.currency)
         log.info(
             "policies.taken",
             digest=self.folder.taken[:12],

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from guard.core.hashchain import LEDGER, LONGEST, Difference, Entry, Head, Kept, Links, digest
-from guard.ledger.breakertables import metadata
+from guard.ledger.leasetables import metadata
 from guard.ledger.replay import TABLES, Overall, Replay
 from guard.ledger.tables import AnyText, Money, audit, clawbacks, intents, pause, steps
 

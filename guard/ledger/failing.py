@@ -22,7 +22,7 @@ def named(ledger: str, what: str) -> Iterator[None]:
     try:
         yield
     except LedgerUnusable as e:
-        raise LedgerUnusable(f"ledger {ledger} cannot {what}: {e}") from e
+        raise type(e)(f"ledger {ledger} cannot {what}: {e}") from e
     except FAILURES as e:
         cause = " ".join(str(getattr(e, "orig", None) or e).split())
         raise LedgerUnusable(f"ledger {ledger} cannot {what}: {cause[:200]}") from e

@@ -18,6 +18,7 @@ from guard.core.likeness import PastRun
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
+from guard.ledger.fence import Subject, projects
 from guard.ledger.foregoing import busy
 from guard.ledger.hindsight import doubtful_ends, measure
 from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
@@ -56,9 +57,9 @@ class Transactions(Protocol):
         """
         ...
 
-    async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+    async def write(self, what: str, work: Callable[[sa.Connection], T], *, of: Collection[Subject] = ()) -> T:
         """
-        Run *work* in a durable transaction.
+        Run *work* in a durable transaction, *of* what is written about as ``SqlLedger`` says.
         """
         ...
 
@@ -96,7 +97,8 @@ class SqlHistory:
         Record ends, each once per (job, run), and remember the jobs as ``Ledger.remember`` does, in one transaction; return
         what policies that only observed these runs would have saved.
         """
-        return await self._ledger.write("record the ends of jobs", lambda at: put(at, ends, seen, facts))
+        of = projects([*(one.key for one in seen), *(one.job.key for one in ends)])
+        return await self._ledger.write("record the ends of jobs", lambda at: put(at, ends, seen, facts), of=of)
 
     async def forget(self, *, before_ms: int, limit: int) -> int:
         """

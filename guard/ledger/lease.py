@@ -1,26 +1,41 @@
 """
-The right of one process to act on a ledger: a row with a heartbeat.
+The right of one process to act on targets: a heartbeat in the ledger, and a lease with a fencing token for each target.
 
-A holder trusts its lease for less time than others wait before they take it, so that two never act at once. Times are real
-ones. A holder that died on this machine is recognised at once, any other one when its heart has stopped.
+Why two processes never act on one target at the same time, with L, R and E for the lease duration, the renew deadline and
+the largest error of two steady clocks over L (R < L, see ``core.leasing``):
+
+1. A holder counts from *before* the write that renews: a moment s by its own steady clock. The write is committed after s.
+2. Another replica sees that heartbeat at a moment b after the commit, so after s, and counts from b by its own steady clock.
+   It takes the lease only if the number of the heartbeat is still the same after more than L, read in the transaction that
+   takes it. The database lets one of the two writes go first: if the holder's renewal does, the number differs.
+3. The holder begins no act that may not be over by s + L - E, and none after s + R. So it has ended before b + L.
+
+No clock of another machine is trusted, nor that of the database; a process that just started waits L for a holder that died.
+Both clocks of the holder are asked: the steady one may stand still while a machine sleeps, the other one may be set back. A
+clock that runs more than E fast or slow over L, or a process that is stopped between its last look at the lease and the
+write to the socket, can break 3; then the token (``fence``) still keeps the late one from changing the ledger.
+
+A process that died on this machine is recognised at once. On SQLite, which is a file on one machine, one process acts on all
+targets or on none, and the wall clock of that machine also tells how old a heartbeat is.
 """
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from guard.core.facts import JobKey
+from guard.core.leasing import Durations, Project
 from guard.errors import LedgerHeld
-from guard.ledger.engine import insert
-from guard.ledger.process import Process, is_dead, this_process
+from guard.ledger.heartbeats import Beaten, Observed, Self, beat, give_back, heard, hearts_now, holders
+from guard.ledger.process import Process, this_process
 from guard.ledger.sql import SqlLedger
-from guard.ledger.tables import lease
-from guard.ports import Clock
+from guard.ports import Clock, Term
 
-TRUSTED_S = 20.0
-STALE_MS = 30_000
-NAME = "act"
+# A free lease that its owner has not taken after so many retry periods is taken by anybody.
+OVERDUE_PERIODS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,95 +50,205 @@ class Beat:
 
 class SqlLease:
     """
-    The lease of a ledger. It implements the ``Lease`` port; *holder* is the name that others are shown.
+    The leases of a ledger. It implements the ``Lease`` port; *holder* is the name that others are shown, *projects* are the
+    targets by name. A ledger that is *shared* has several replicas; by default that is one that lies in a server.
     """
 
-    def __init__(self, ledger: SqlLedger, holder: str, clock: Clock, *, process: Process | None = None) -> None:
+    def __init__(
+        self,
+        ledger: SqlLedger,
+        holder: str,
+        clock: Clock,
+        *,
+        projects: Mapping[str, Project] | None = None,
+        durations: Durations | None = None,
+        process: Process | None = None,
+        shared: bool | None = None,
+    ) -> None:
         self._ledger = ledger
         self._holder = holder
         self._clock = clock
         self._process = process or this_process()
-        self._token = uuid.uuid4().hex
+        self._projects = dict(projects or {})
+        self._durations = durations or Durations()
+        self._shared = ledger.shared if shared is None else shared
+        self.instance = uuid.uuid4().hex
         self._beat: Beat | None = None
+        self._observed = Observed()
+        self._terms: dict[Project, Term] = {}
+        self._hurry = self._visits = False
+        self.replicas = 0
 
     async def acquire(self) -> None:
         """
-        Take the lease, also from a holder that has died or whose last heartbeat is more than 30 s old.
-
-        Raises ``LedgerHeld``, naming the holder, if another process holds it, and ``LedgerUnusable``.
+        Join those who act on the ledger; on a ledger of one machine take every target, also from a holder that has died or
+        whose heart has stopped. Raises ``LedgerUnusable``, and ``LedgerHeld``, naming the holder, if another one holds it.
         """
-        beat = self._now()
-        holder = await self._ledger.write("give the lease", lambda at: self._take(at, _ms(beat)))
-        if holder is not None:
-            self._beat = None
-            raise LedgerHeld(_refusal(self._ledger.name, holder, now_ms=_ms(beat)))
-        self._beat = beat
+        # A name is never used again: others may still wait for the heart of the one before.
+        self._mark_lost()
+        self.instance = uuid.uuid4().hex
+        self._beat = None
+        if not await self._beaten("give the lease", joins=True, takes=not self._shared):
+            raise LedgerHeld(f"ledger {self._ledger.name} could not be joined")
+        # Others may be starting too: whoever takes everything at once gives most of it away again.
+        self._hurry = False
+
+    async def visit(self) -> None:
+        """
+        Join for a short while: take those targets that no living replica holds, and ask for none.
+
+        Whether a holder whose heart was not heard yet lives is waited for, at most as long as a lease lasts. Raises as
+        ``acquire`` does.
+        """
+        self._visits = True
+        await self.acquire()
+        began_s = self._clock.monotonic()
+        while self._shared and await self.renew():
+            there = await self._ledger.read("tell who holds it", holders)
+            asked = {there[of]["instance"] for of in self._projects.values() if of in there} - {self.instance}
+            hearts = self._observed.hearts
+            if not any(hearts[one].since_s <= began_s for one in asked if one in hearts):
+                return
+            await self._clock.sleep(min(1.0, self._durations.retry_ms / 1000))
 
     async def renew(self) -> bool:
         """
-        Beat the heart; False if another process has the lease now, or none. Raises ``LedgerUnusable``.
+        Beat the heart, and take, ask for and lose targets as things stand; False if others took this process for dead, which
+        has lost everything then. Raises ``LedgerUnusable``.
         """
-        # The moment before the write counts: the write may take long, and others count from what it wrote.
-        beat = self._now()
-        mine = sa.and_(lease.c.name == NAME, lease.c.token == self._token)
-        change = sa.update(lease).where(mine).values(beat_ms=_ms(beat))
-        kept = await self._ledger.write("renew the lease", lambda at: at.execute(change).rowcount == 1)
-        self._beat = beat if kept else None
+        kept = await self._beaten("renew the lease", joins=False, takes=True)
+        if not kept:
+            self._mark_lost()
         return kept
 
-    def held(self) -> bool:
+    async def watch(self) -> bool:
         """
-        Tell whether the lease is held and was renewed within the last 20 s.
+        Look at the hearts of the others; tell whether to renew now rather than when the retry period is over.
+        """
+        if not self._shared or self._beat is None:
+            return False
+        before = self._observed.hearts
+        now_s = self._clock.monotonic()
+        there = await self._ledger.read("look at the replicas", hearts_now)
+        hearts = heard(before, ((name, beats) for name, beats in there if name != self.instance), steady_s=now_s)
+        self._observed = replace(self._observed, hearts=hearts)
+        silent_s = self._durations.lease_ms / 1000
+        stopped = any(now_s - heart.since_s > silent_s for heart in hearts.values())
+        return self._hurry or stopped or not before.keys() <= hearts.keys()
 
-        Both clocks are asked: the steady one stands still while a machine sleeps, the other one may be set back.
+    def terms(self) -> Mapping[str, Term]:
+        """
+        Return the leases of this process by target; a lost one stays until it is released.
+        """
+        return {name: self._terms[of] for name, of in self._projects.items() if of in self._terms}
+
+    def tokens(self) -> Mapping[Project, int]:
+        """
+        Return the tokens of the leases that are not known to be lost, by project, whatever the clocks say.
+        """
+        return {project: term.token for project, term in self._terms.items() if not term.lost}
+
+    def project_of(self, target: str) -> Project:
+        """
+        Return the project of a target.
+        """
+        return self._projects.get(target, ("", ""))
+
+    def held(self, target: str = "", *, for_s: float = 0.0) -> bool:
+        """
+        Tell whether the lease of a target (of any, without a name) is held and fresh enough for an act of *for_s* seconds.
         """
         beat, now = self._beat, self._now()
         if beat is None:
             return False
-        return now.monotonic_s - beat.monotonic_s <= TRUSTED_S and now.at_s - beat.at_s <= TRUSTED_S
+        trusted_s = self._durations.trusted_ms(for_ms=int(for_s * 1000)) / 1000
+        if now.monotonic_s - beat.monotonic_s > trusted_s or now.at_s - beat.at_s > trusted_s:
+            return False
+        if not target:
+            return True
+        term = self._terms.get(self.project_of(target))
+        return term is not None and not term.lost
 
-    async def release(self) -> None:
+    def acts_on(self, key: JobKey) -> bool:
         """
-        Give the lease back, if it is still this process's; raises ``LedgerUnusable``.
+        Tell whether a job belongs to a project whose lease this process has, as far as it knows.
         """
+        term = self._terms.get((key.region, key.project_id))
+        return term is not None and not term.lost
+
+    async def release(self, target: str = "") -> None:
+        """
+        Give the lease of a target back, if it is still this process's, so that it may be taken anew; without a name give all
+        back and leave. Raises ``LedgerUnusable``.
+        """
+        instance, project = self.instance, self._projects.get(target)
+        if target:
+            term = self._terms.get(project) if project is not None else None
+            if project is not None and term is not None:
+                mine = {project: term.token}
+                await self._ledger.write("take a lease back", lambda at: give_back(at, instance, mine))
+                del self._terms[project]
+            return
         self._beat = None
-        mine = sa.and_(lease.c.name == NAME, lease.c.token == self._token)
-        await self._ledger.write("take the lease back", lambda at: at.execute(sa.delete(lease).where(mine)))
+        self._terms.clear()
+        await self._ledger.write("take the lease back", lambda at: give_back(at, instance, None))
 
-    def _take(self, connection: sa.Connection, now_ms: int) -> sa.RowMapping | None:
+    async def refusals(self) -> Mapping[str, str]:
         """
-        Write this process into the row, or return the row of a holder that must be respected.
+        Return who holds the leases of those targets that this process does not hold, in a sentence for each.
         """
-        one = sa.select(lease).where(lease.c.name == NAME)
-        there = connection.execute(one.with_for_update()).mappings().one_or_none()
-        if there is not None and there["token"] != self._token and not self._may_take(there, now_ms):
-            return there
-        mine = {
-            "token": self._token,
-            "holder": self._holder,
-            "host": self._process.host,
-            "boot_id": self._process.boot_id,
-            "pid_namespace": self._process.pid_namespace,
-            "pid": self._process.pid,
-            "process_start": self._process.start,
-            "since_ms": now_ms,
-            "beat_ms": now_ms,
+        found, now_ms = await self._ledger.read("tell who holds it", holders), _ms(self._now())
+        return {
+            name: _told(f"target {name}", found[project], now_ms=now_ms)
+            for name, project in self._projects.items()
+            if project in found and found[project]["instance"] != self.instance
         }
-        seen = "" if there is None else there["token"]
-        put = insert(lease).values(name=NAME, **mine)
-        connection.execute(put.on_conflict_do_update(index_elements=["name"], set_=mine, where=lease.c.token == seen))
-        now = connection.execute(one).mappings().one()
-        return None if now["token"] == self._token else now
 
-    def _may_take(self, there: sa.RowMapping, now_ms: int) -> bool:
-        holder = Process(
-            host=there["host"],
-            boot_id=there["boot_id"],
-            pid_namespace=there["pid_namespace"],
-            pid=there["pid"],
-            start=there["process_start"],
+    def _mark_lost(self) -> None:
+        self._beat = None
+        self._terms = {project: replace(term, lost=True) for project, term in self._terms.items()}
+
+    async def _beaten(self, what: str, *, joins: bool, takes: bool) -> bool:
+        # The moment before the write counts: the write may take long, and others count from what it wrote.
+        now, seen = self._now(), self._observed
+        me = Self(
+            instance=self.instance,
+            holder=self._holder,
+            process=self._process,
+            wants=frozenset(self._projects.values()),
+            serves=frozenset() if self._visits else frozenset(self._projects.values()),
+            alone=not self._shared,
+            now_ms=_ms(now),
+            steady_s=now.monotonic_s,
+            silent_s=self._durations.lease_ms / 1000,
+            patience_s=-1.0 if self._visits else OVERDUE_PERIODS * self._durations.retry_ms / 1000,
+            takes=takes,
+            joins=joins,
+            unfit=frozenset(project for project, term in self._terms.items() if term.lost),
         )
-        return now_ms - there["beat_ms"] > STALE_MS or is_dead(holder, seen_from=self._process)
+        done = await self._ledger.write(what, lambda at: beat(at, me, seen))
+        self._observed = done.observed
+        if done.refused is not None and joins:
+            raise LedgerHeld(self._refusal(done.refused, now_ms=_ms(now)))
+        if done.kept:
+            self._beat = now
+            self._take_over(done)
+        return done.kept
+
+    def _take_over(self, done: Beaten) -> None:
+        """
+        Take in what the ledger says of this process's leases. What it took in a write whose answer was lost is its as well.
+        """
+        for project, term in self._terms.items():
+            lost = term.lost or done.held.get(project) != term.token
+            self._terms[project] = replace(term, lost=lost, wanted=project in done.give)
+        for project, token in done.held.items():
+            self._terms.setdefault(project, Term(token=token, wanted=project in done.give))
+        self._hurry, self.replicas = done.asked or bool(done.observed.bare), done.replicas
+
+    def _refusal(self, holder: sa.RowMapping, *, now_ms: int) -> str:
+        wait = f"a lease is free {self._durations.lease_ms / 1000:.0f} s after the last heartbeat"
+        return f"{_told(f'ledger {self._ledger.name}', holder, now_ms=now_ms)}; stop it first, or wait: {wait}"
 
     def _now(self) -> Beat:
         return Beat(at_s=self._clock.now(), monotonic_s=self._clock.monotonic())
@@ -133,7 +258,7 @@ def _ms(beat: Beat) -> int:
     return int(beat.at_s * 1000)
 
 
-def _refusal(ledger: str, holder: sa.RowMapping, *, now_ms: int) -> str:
+def _told(what: str, holder: sa.RowMapping, *, now_ms: int) -> str:
     since = datetime.fromtimestamp(holder["since_ms"] / 1000, UTC).isoformat(timespec="seconds")
     age_s = (now_ms - holder["beat_ms"]) / 1000
     beat = (
@@ -142,7 +267,6 @@ def _refusal(ledger: str, holder: sa.RowMapping, *, now_ms: int) -> str:
         else "its last heartbeat is in the future: compare the clocks"
     )
     return (
-        f"ledger {ledger} is held by {holder['holder'][:100]!r} (host {holder['host'][:100]!r}, pid {holder['pid']}) "
-        f"since {since}, {beat}; stop it first, or wait: "
-        f"a lease is free {STALE_MS // 1000} s after the last heartbeat"
+        f"{what} is held by {holder['holder'][:100]!r} (host {holder['host'][:100]!r}, pid {holder['pid']}) "
+        f"since {since}, {beat}"
     )

@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 
 from guard.errors import BadInput
-from guard.ledger.historytables import metadata
+from guard.ledger.leasetables import metadata
 from guard.ledger.postgres import follow_numbers, unhurried
 from guard.ledger.schema import newest
 
 FORMAT = 1
-STAY = {"lease"}
+STAY = {"replicas", "leases"}
 ROWS_AT_ONCE = 1_000
 # More than any row takes: what is longer is no line of an export.
 LONGEST_LINE = 64 * 1024 * 1024

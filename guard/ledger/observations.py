@@ -86,6 +86,13 @@ def walked(connection: sa.Connection, target: str) -> Walk | None:
     return None if row is None else Walk(**row)
 
 
+def walks_of_all(connection: sa.Connection) -> list[Walk]:
+    """
+    Return the newest complete walk of every target that has one.
+    """
+    return [Walk(**row) for row in connection.execute(sa.select(walks).order_by(walks.c.target)).mappings()]
+
+
 def note_walk(connection: sa.Connection, walk: Walk) -> None:
     """
     Replace the newest complete walk of its target.

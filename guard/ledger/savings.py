@@ -2,14 +2,14 @@
 The savings in a SQL ledger: the estimates of confirmed terminations, and every run that the guard stopped.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from fractions import Fraction
 
 import sqlalchemy as sa
 
 from guard.core.clawback import Clawback, Submitted, Terminated
 from guard.core.estimate import Estimate, Stopped
-from guard.core.facts import ABSENT
+from guard.core.facts import ABSENT, JobKey
 from guard.core.periods import Period
 from guard.core.protocol import Outcome
 from guard.core.records import Intent
@@ -49,17 +49,17 @@ class SqlSavings:
     def __init__(self, ledger: Transactions) -> None:
         self._ledger = ledger
 
-    async def pending(self, *, limit: int) -> Sequence[Pending]:
+    async def pending(self, *, limit: int, mine: Callable[[JobKey], bool] = lambda key: True) -> Sequence[Pending]:
         """
-        Return confirmed terminations of known cost without an estimate, oldest first.
+        Return confirmed terminations of known cost without an estimate, oldest first, of the jobs that are *mine*.
         """
-        return await self._ledger.read("give what is to be estimated", lambda at: pending(at, limit))
+        return await self._ledger.read("give what is to be estimated", lambda at: pending(at, limit, mine))
 
     async def put(self, estimates: Mapping[int, Estimate]) -> Sequence[Intent]:
         """
         Record estimates by the number of their intent, each once; return those intents that had none.
         """
-        return await self._ledger.write("record savings", lambda at: put(at, estimates))
+        return await self._ledger.write("record savings", lambda at: put(at, estimates), of=list(estimates))
 
     async def stops(self) -> Sequence[Stop]:
         """
@@ -96,7 +96,8 @@ class SqlSavings:
         """
         Record what was taken back as far as it is more than what is on record, and never more than was saved.
         """
-        return await self._ledger.write("take savings back", lambda at: clawbacks.claw_back(at, taken, at_ms=at_ms))
+        of = [one.number for one in taken]
+        return await self._ledger.write("take savings back", lambda at: clawbacks.claw_back(at, taken, at_ms=at_ms), of=of)
 
     async def estimates(
         self, *, period: Period | None = None
@@ -114,16 +115,18 @@ class SqlSavings:
             after = page[-1][0].number
 
 
-def pending(connection: sa.Connection, limit: int) -> list[Pending]:
+def pending(connection: sa.Connection, limit: int, mine: Callable[[JobKey], bool] = lambda key: True) -> list[Pending]:
     """
     Return confirmed terminations of known cost without an estimate, oldest first.
 
     A row that makes no sense keeps no other one waiting; once only such are left, ``ValueError`` names the first.
     """
-    names = ("number", "work", "basis", "cost_per_hour", "currency")
+    names = ("number", "work", "basis", "cost_per_hour", "currency", "region", "project_id", "job_id")
     columns = [intents.c[name] for name in names]
     found, wrong = list[Pending](), list[ValueError]()
     for row in connection.execute(sa.select(*columns).where(_TO_ESTIMATE).order_by(intents.c.number)).mappings():
+        if not mine(key_of(row)):
+            continue
         try:
             found.append(_pending(row))
         except (ValueError, ArithmeticError) as error:

@@ -8,11 +8,11 @@ imported only by a ledger that an earlier version made: it costs as much memory 
 import sqlalchemy as sa
 
 from guard.errors import LedgerUnusable
-from guard.ledger.breakertables import metadata
+from guard.ledger.leasetables import metadata
 from guard.ledger.postgres import unhurried
 
 # The revisions in ``migrations``, the oldest first; a test compares the two.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010", "0011", "0012")
 
 _versions = sa.Table(
     "alembic_version",

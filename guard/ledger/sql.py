@@ -6,6 +6,7 @@ caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that n
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from guard.ledger import foregoing, intents, observations, room, schema
 from guard.ledger.breaker import SqlBreaker
 from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
 from guard.ledger.failing import named
+from guard.ledger.fence import Fence, Subject, fenced, project_of, projects
 from guard.ledger.forecasts import SqlForecasts
 from guard.ledger.glance import NO_PAUSE, Looked
 from guard.ledger.groups import LONGEST_S, GroupWriter
@@ -64,7 +66,8 @@ class SqlLedger:
     A ledger in a SQL database. It implements the ``Ledger`` port.
 
     *name* is shown in messages and holds no secret. The schema of the database must be this version's. Writes share
-    transactions for at most *longest_group_s* seconds.
+    transactions for at most *longest_group_s* seconds. *shared* says that several replicas may act on it, each on targets of
+    its own, and *fence* is what every write about a target passes.
     """
 
     def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
@@ -81,6 +84,8 @@ class SqlLedger:
         self._running: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._drafts: dict[int, Draft] = {}  # of the intents opened here, so that no step reads what never changes
+        self.fence: Fence | None = None
+        self.shared = engine.dialect.name != "sqlite"
 
     async def aclose(self) -> None:
         """
@@ -104,16 +109,17 @@ class SqlLedger:
             what, asyncio.get_running_loop().run_in_executor(self._readers, look, self._reading, work)
         )
 
-    async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+    async def write(self, what: str, work: Callable[[sa.Connection], T], *, of: Collection[Subject] = ()) -> T:
         """
         Run *work* in a durable transaction of the only writer; "ledger X cannot *what*" is the message if it fails.
 
-        Works that wait together share the transaction and its wait for the disk, and may run twice (``GroupWriter``).
+        Works that wait together share the transaction and its wait for the disk, and may run twice (``GroupWriter``). What
+        is written on behalf of targets says *of* which; it raises ``LeaseLost`` unless their leases are this process's.
         """
         if self._read_only:
             raise LedgerUnusable(f"ledger {self.name} cannot {what}: it was opened for reading only")
         self._refuse_if_closed(what)
-        return await self._uninterrupted(what, self._writer.put(work))
+        return await self._uninterrupted(what, self._writer.put(fenced(self.fence, work, of)))
 
     def _refuse_if_closed(self, what: str) -> None:
         lost = "it has been closed" if self._closed else self.paused.lost()
@@ -149,13 +155,14 @@ class SqlLedger:
         """
         Insert or replace the memory of these jobs, with their newest *facts*; a job without facts is not known any more.
         """
-        await self.write("take the memory of jobs", lambda at: observations.remember(at, sightings, facts))
+        of = projects(one.key for one in sightings)
+        await self.write("take the memory of jobs", lambda at: observations.remember(at, sightings, facts), of=of)
 
     async def lose(self, keys: Sequence[JobKey]) -> None:
         """
         Drop the facts of jobs that are there no more, but not the memory of them.
         """
-        await self.write("lose the facts of jobs", lambda at: observations.lose(at, keys))
+        await self.write("lose the facts of jobs", lambda at: observations.lose(at, keys), of=projects(keys))
 
     async def walked(self, target: str) -> Walk | None:
         """
@@ -163,23 +170,31 @@ class SqlLedger:
         """
         return await self.read("give the newest walk", lambda at: observations.walked(at, target))
 
+    async def walks(self) -> Sequence[Walk]:
+        """
+        Return the newest complete walk of every target that has one, whoever walked it.
+        """
+        return await self.read("give the newest walks", observations.walks_of_all)
+
     async def note_walk(self, walk: Walk) -> None:
         """
         Replace the newest complete walk of its target.
         """
-        await self.write("take a walk", lambda at: observations.note_walk(at, walk))
+        await self.write("take a walk", lambda at: observations.note_walk(at, walk), of=project_of(self.fence, walk.target))
 
     async def forget(self, target: str, *, before_ms: int) -> None:
         """
         Drop the memory of the target's jobs that were last seen before that moment and whose end is not still to be read.
         """
-        await self.write("forget jobs", lambda at: observations.forget(at, target, before_ms=before_ms))
+        of = project_of(self.fence, target)
+        await self.write("forget jobs", lambda at: observations.forget(at, target, before_ms=before_ms), of=of)
 
     async def record(self, findings: Sequence[Finding], *, at_ms: int) -> Sequence[Finding]:
         """
         Record findings, each once per (job, run, policy, reason); return those that are new.
         """
-        return await self.write("record findings", lambda at: observations.record(at, findings, at_ms=at_ms))
+        of = projects(one.key for one in findings)
+        return await self.write("record findings", lambda at: observations.record(at, findings, at_ms=at_ms), of=of)
 
     async def findings(self, *, limit: int = 100) -> Sequence[tuple[int, Finding]]:
         """
@@ -191,8 +206,8 @@ class SqlLedger:
         """
         Record an intent if the job has no open one and the quota has room, in one transaction; else return None.
         """
-        what = f"record an intent for job {draft.key.job_id[:100]!r}"
-        made = await self.write(what, lambda at: intents.open_one(at, draft, at_ms=at_ms, quota=quota))
+        what, of = f"record an intent for job {draft.key.job_id[:100]!r}", projects([draft.key])
+        made = await self.write(what, lambda at: intents.open_one(at, draft, at_ms=at_ms, quota=quota), of=of)
         if made is not None:
             self._drafts[made.number] = draft
         return made
@@ -203,7 +218,9 @@ class SqlLedger:
         """
         what = f"record {state.value!r} for intent {number}"
         draft = self._drafts.get(number)
-        return await self.write(what, lambda at: intents.advance(at, number, state, at_ms=at_ms, note=note, draft=draft))
+        of = [number] if draft is None else projects([draft.key])
+        work = functools.partial(intents.advance, number=number, state=state, at_ms=at_ms, note=note, draft=draft)
+        return await self.write(what, work, of=of)
 
     async def close(self, number: int, closing: Closing, *, at_ms: int) -> Intent:
         """
@@ -211,7 +228,9 @@ class SqlLedger:
         """
         what = f"record the outcome {closing.outcome.value!r} of intent {number}"
         draft = self._drafts.get(number)
-        closed = await self.write(what, lambda at: intents.close(at, number, closing, at_ms=at_ms, draft=draft))
+        of = [number] if draft is None else projects([draft.key])
+        work = functools.partial(intents.close, number=number, closing=closing, at_ms=at_ms, draft=draft)
+        closed = await self.write(what, work, of=of)
         self._drafts.pop(number, None)
         return closed
 

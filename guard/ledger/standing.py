@@ -11,8 +11,9 @@ from guard.core.facts import LIVE_PHASES
 from guard.errors import LedgerUnusable
 from guard.ledger import observations, room, schema
 from guard.ledger.intents import open_since
+from guard.ledger.leasetables import leases, replicas
 from guard.ledger.sql import SqlLedger
-from guard.ledger.tables import intents, lease, sightings, walks
+from guard.ledger.tables import intents, sightings, walks
 from guard.ports.status import (
     MOST_INTENTS,
     HolderStatus,
@@ -100,12 +101,14 @@ def _pause(connection: sa.Connection, now_ms: int) -> PauseStatus | None:
 
 def _holders(connection: sa.Connection) -> list[HolderStatus]:
     found = []
-    for row in connection.execute(sa.select(lease).order_by(lease.c.name)).mappings():
+    counted = sa.select(leases.c.instance, sa.func.count()).group_by(leases.c.instance)
+    counts: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+    rows = connection.execute(sa.select(replicas).order_by(replicas.c.since_ms, replicas.c.instance)).mappings().all()
+    for row in rows:
+        scope = "act" if len(rows) == 1 else f"{counts.get(row['instance'], 0)} targets"
         since, beat = moment(row["since_ms"]), moment(row["beat_ms"])
         if since is not None and beat is not None:
-            one = HolderStatus(
-                scope=row["name"], holder=row["holder"], host=row["host"], pid=row["pid"], since=since, beat=beat
-            )
+            one = HolderStatus(scope=scope, holder=row["holder"], host=row["host"], pid=row["pid"], since=since, beat=beat)
             found.append(one)
     return found
 

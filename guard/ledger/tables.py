@@ -264,18 +264,3 @@ pause = sa.Table(
     sa.Column("until_ms", sa.BigInteger),
     sa.Column("by", AnyText, nullable=False),
 )
-
-lease = sa.Table(
-    "lease",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("token", sa.Text, nullable=False),
-    sa.Column("holder", AnyText, nullable=False),
-    sa.Column("host", AnyText, nullable=False),
-    sa.Column("boot_id", sa.Text, nullable=False),
-    sa.Column("pid_namespace", sa.Text, nullable=False),
-    sa.Column("pid", sa.BigInteger, nullable=False),
-    sa.Column("process_start", sa.Text, nullable=False),
-    sa.Column("since_ms", sa.BigInteger, nullable=False),
-    sa.Column("beat_ms", sa.BigInteger, nullable=False),
-)

@@ -95,15 +95,16 @@ class Exchange:
         self._observer = observer
         self.clock = clock
 
-    async def send(self, operation: str, request: httpx.Request) -> Received:
+    async def send(self, operation: str, request: httpx.Request, *, within_s: float = WHOLE_S) -> Received:
         """
-        Send one request as it is, once; raises ``NoAnswer`` without the words of the library, which may quote a header.
+        Send one request as it is, once; raises ``NoAnswer`` if there is no answer *within_s* seconds, without the words of
+        the library, which may quote a header.
         """
         request.extensions.setdefault("timeout", _TIMEOUT)
         began, code = self.clock.monotonic(), "no_answer"
         try:
             # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
-            async with asyncio.timeout(self._whole_s):
+            async with asyncio.timeout(min(self._whole_s, within_s)):
                 response = await self._http.network.handle_async_request(request)
                 await response.aread()
             code = str(response.status_code)

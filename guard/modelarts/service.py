@@ -18,7 +18,7 @@ from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts.answers import clean, error_of
 from guard.modelarts.credentials import AccessKey, Credential, Credentials, IamToken
-from guard.modelarts.exchange import Exchange
+from guard.modelarts.exchange import WHOLE_S, Exchange
 from guard.modelarts.pace import Pace
 from guard.modelarts.servicetime import ServiceTime
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
@@ -142,11 +142,11 @@ class Service:
                     raise
                 await self._exchange.clock.sleep(wait)
 
-    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
+    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int], within_s: float) -> httpx.Response:
         """
         Send one call exactly once, with a *turn* that is held, and return an answer whose status is in *accept*.
 
-        Raises the ``TargetError`` tree for any other, and for none.
+        Raises the ``TargetError`` tree for any other, and for none within *within_s* seconds.
 
         Raises ``Retryable``, with nothing sent, if the credentials took long: what allowed the call (a gate, a lease) was
         asked before, and has to be asked again.
@@ -154,9 +154,9 @@ class Service:
         began = self.clock.monotonic()
         credential = await self._credential(None)
         took_s = self.clock.monotonic() - began
-        if took_s > PROMPT_S:
+        if took_s > min(PROMPT_S, within_s / 2):
             raise Retryable(f"{ask.wanted}: the credentials took {took_s:.0f} s, nothing was sent")
-        return await self._answered(ask, credential, turn, accept=accept)
+        return await self._answered(ask, credential, turn, accept=accept, within_s=within_s - took_s)
 
     async def _credential(self, refused: Credential | None) -> Credential:
         try:
@@ -168,7 +168,9 @@ class Service:
             told = f"credentials could not be fetched, nothing was sent: {error}"
             raise Retryable(told, retry_after=error.retry_after) from error
 
-    async def _answered(self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int]) -> httpx.Response:
+    async def _answered(
+        self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int], within_s: float = WHOLE_S
+    ) -> httpx.Response:
         url = self._url(self._endpoint + ask.path)
         if ask.params:
             url = url.copy_merge_params(ask.params)
@@ -178,7 +180,7 @@ class Service:
             headers = self._signing(credential).headers(ask.method, url, ask.content)
         request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
         self.pace.used(turn)
-        received = await self._exchange.send(ask.operation, request)
+        received = await self._exchange.send(ask.operation, request, within_s=within_s)
         if ask.lane is Lane.CHECK and (age_s := self.time.stored_for_s(received)):
             # Its Date tells nothing of the service's clock either; those of lists do, should that have been set back.
             raise Retryable(f"{ask.wanted}: the answer is {age_s:.0f} s older than the question, it was stored", status=200)

@@ -9,16 +9,19 @@ from guard.errors import NoAnswer
 from guard.modelarts.answers import is_html
 from guard.modelarts.service import Ask, Service, job_path
 
+# How long a call may take, the credentials included: a lease has to last that long.
+WITHIN_S = 10.0
 BODY = b'{"action_type": "terminate"}'
 
 
 class ModelArtsTerminator:
     """
-    The ``Terminator`` of one target: each call is one POST, never repeated here.
+    The ``Terminator`` of one target: each call is one POST, never repeated here, and over within *within_s* seconds.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, within_s: float = WITHIN_S) -> None:
         self._service = service
+        self._within_s = within_s
 
     def turn(self, *, rank: int) -> AbstractAsyncContextManager[Turn]:
         """
@@ -37,6 +40,6 @@ class ModelArtsTerminator:
         path = f"{job_path(self._service.project_id, job_id)}/actions"
         wanted = f"termination of job {job_id[:80]!r}"
         ask = Ask(operation="terminate", method="POST", path=path, wanted=wanted, content=BODY)
-        response = await self._service.once(ask, turn, accept=frozenset(range(200, 300)))
+        response = await self._service.once(ask, turn, accept=frozenset(range(200, 300)), within_s=self._within_s)
         if response.status_code not in (200, 202) or is_html(response):
             raise NoAnswer(f"{wanted}: {response.status_code}, which does not say that it was accepted")

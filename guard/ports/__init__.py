@@ -7,7 +7,7 @@ Adapters implement them, the daemon only knows them, and ``app`` puts the two to
 from guard.ports.breaker import BreakerBook
 from guard.ports.forecasts import Asked, Forecasts, Kept
 from guard.ports.history import History
-from guard.ports.record import NO_FACTS, Lease, Ledger
+from guard.ports.record import NO_FACTS, Lease, Ledger, Term
 from guard.ports.savings import Pending, Potential, Savings, Stop
 from guard.ports.world import Clock, JobSource, Progress, Take, Terminator
 
@@ -28,5 +28,6 @@ __all__ = [
     "Savings",
     "Stop",
     "Take",
+    "Term",
     "Terminator",
 ]

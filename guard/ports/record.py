@@ -3,6 +3,7 @@ The durable record, and the right of one process to act on it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
@@ -82,6 +83,12 @@ class Ledger(Protocol):
     async def walked(self, target: str) -> Walk | None:
         """
         Return the newest complete walk of a target, or None if there was none.
+        """
+        ...
+
+    async def walks(self) -> Sequence[Walk]:
+        """
+        Return the newest complete walk of every target that has one, whoever walked it.
         """
         ...
 
@@ -195,31 +202,62 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """
+    A lease of a target as this process has it: the *token*, whether it is known to be *lost*, and whether another replica is
+    to have it (*wanted*).
+    """
+
+    token: int
+    lost: bool = False
+    wanted: bool = False
+
+
 class Lease(Protocol):
     """
-    The right of one process to act on a ledger.
+    The right of one process to act on targets.
     """
 
     async def acquire(self) -> None:
         """
-        Take the lease; raises ``LedgerHeld``, naming the holder, if another process holds it.
+        Join those who act on the ledger; raises ``LedgerHeld``, naming the holder, if only one may and another one does.
         """
         ...
 
     async def renew(self) -> bool:
         """
-        Beat the heart; False if the lease was lost.
+        Beat the heart and take in which targets are this process's now; False if all leases were lost.
         """
         ...
 
-    def held(self) -> bool:
+    async def watch(self) -> bool:
         """
-        Tell whether the lease is held and its last heartbeat is fresh enough to act on.
+        Tell whether to renew now rather than when the retry period is over, because something about the others changed.
         """
         ...
 
-    async def release(self) -> None:
+    def terms(self) -> Mapping[str, Term]:
         """
-        Give the lease back.
+        Return the leases by target; a lost one stays until it is released, and is not taken again before that.
+        """
+        ...
+
+    def held(self, target: str = "", *, for_s: float = 0.0) -> bool:
+        """
+        Tell whether the lease of a target (of any, without a name) is held, and its last heartbeat is fresh enough to act on
+        for so many seconds.
+        """
+        ...
+
+    def acts_on(self, key: JobKey) -> bool:
+        """
+        Tell whether a job belongs to a project whose lease this process has, configured or not.
+        """
+        ...
+
+    async def release(self, target: str = "") -> None:
+        """
+        Give back the lease of a target, or all of them.
         """
         ...

@@ -2,7 +2,7 @@
 The record of what confirmed terminations saved.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -57,9 +57,9 @@ class Savings(Protocol):
     The estimates in the ledger. Every method raises ``LedgerUnusable`` if it cannot be read or written.
     """
 
-    async def pending(self, *, limit: int) -> Sequence[Pending]:
+    async def pending(self, *, limit: int, mine: Callable[[JobKey], bool] = ...) -> Sequence[Pending]:
         """
-        Return confirmed terminations of known cost without an estimate, oldest first.
+        Return confirmed terminations of known cost without an estimate, oldest first, of the jobs that are *mine*.
         """
         ...
 

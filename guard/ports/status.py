@@ -27,7 +27,7 @@ class PauseStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class HolderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Who may act: on the whole ledger (*scope* ``act``), or on what the scope names. *beat* is the newest heartbeat.
+    Who may act: on every target (*scope* ``act``), or on so many as the scope says. *beat* is the newest heartbeat.
     """
 
     scope: str

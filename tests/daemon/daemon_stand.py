@@ -27,6 +27,7 @@ from guard.modelarts import Credentials, Exchange, ModelArtsClient, ModelArtsTer
 from guard.modelarts import Target as Watched
 from guard.modelarts.credentials import AccessKey
 from guard.modelarts.signing import KeyPair
+from guard.ports import Term
 from guard.simulator import DEFAULT_PROJECT, FLAVORS, CallLog, Knobs, LoopbackTransport, SimJob, World, create_app
 
 NOW = 1_764_000_000.0
@@ -81,8 +82,9 @@ class OpenLease:
     A lease that is held as long as the test says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *targets: str) -> None:
         self.holding = True
+        self.had = {name: Term(token=1) for name in targets or ("lab",)}
 
     async def acquire(self) -> None:
         return None
@@ -90,11 +92,22 @@ class OpenLease:
     async def renew(self) -> bool:
         return self.holding
 
-    def held(self) -> bool:
-        return self.holding
+    async def watch(self) -> bool:
+        return False
 
-    async def release(self) -> None:
-        self.holding = False
+    def terms(self):
+        return dict(self.had)
+
+    def held(self, target: str = "", *, for_s: float = 0.0) -> bool:
+        return self.holding and (not target or target in self.had)
+
+    def acts_on(self, key) -> bool:
+        return True
+
+    async def release(self, target: str = "") -> None:
+        if not target:
+            self.holding = False
+        self.had.pop(target, None)
 
 
 def policies(text: str) -> PolicySet:
@@ -141,7 +154,7 @@ class Stand:
         self.limits = limits
         self.breaker = breaker
         self.pause_file = pause_file
-        self.names = ("lab",)
+        self.names = targets
         self.armed = armed
         self.set = policies(text)
         self.begin()
@@ -152,7 +165,7 @@ class Stand:
         """
         self.hooks = Hooks()
         self.ledger = HookedLedger(self.raw, self.hooks)
-        self.lease = OpenLease()
+        self.lease = OpenLease(*self.names)
         self.metrics = Metrics(version="test")
         self.http = http_client(transport=HookedTransport(LoopbackTransport(self.app), self.hooks))
         self.paces = {}

@@ -230,7 +230,7 @@ def test_the_deadline_loop_survives_a_bug():
         assert daemon.service.failing == {}
         assert stand.accepted() == ["job-1"]
 
-    on_daemon(act, running(hours=24 - 60 / 3600))
+    on_daemon(act, running(hours=24 - 300 / 3600))
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("a bug"), BadInput("no folder")], ids=["a-bug", "bad-input"])

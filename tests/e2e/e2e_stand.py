@@ -69,8 +69,14 @@ class Simulated:
 
     def __enter__(self) -> "Simulated":
         self._thread.start()
-        self._server = self._do(serve(create_app(self.world, self.calls)))
+        self._server = self._do(serve(self.application()))
         return self
+
+    def application(self) -> Any:
+        """
+        Return what answers.
+        """
+        return create_app(self.world, self.calls)
 
     def __exit__(self, *_: object) -> None:
         assert self._server is not None

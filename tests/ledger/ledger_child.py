@@ -73,7 +73,7 @@ async def hold(url: str, how: str) -> None:
     Take the lease, say so, and die or wait to be ended.
     """
     ledger = await open_ledger(url)
-    await SqlLease(ledger, "the child", RealClock()).acquire()
+    await SqlLease(ledger, "the child", RealClock(), shared=False).acquire()
     print("held", flush=True)  # noqa: T201
     if how == "die":
         os._exit(3)

@@ -3,6 +3,7 @@ Who may act on a ledger: one process, told by a heartbeat.
 """
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from ledger_cases import HOSTILE, ToldClock, use
 from test_ledger_durability import child
 
 from guard.errors import LedgerHeld, LedgerUnusable
-from guard.ledger import SqlLease, open_ledger
+from guard.ledger import SqlLease as AnyLease
+from guard.ledger import open_ledger
+from guard.ledger.leasetables import replicas
 from guard.ledger.process import Process, is_dead, this_process
-from guard.ledger.tables import lease
 from tests.changing import replace
 
+# These are about one process that acts on everything; of several, each on its own targets, ``test_replicas`` tells.
+SqlLease = functools.partial(AnyLease, shared=False)
 # A process of another machine: nobody here can tell whether it lives.
 ELSEWHERE = Process(host="elsewhere", boot_id="b", pid_namespace="n", pid=7, start="1")
 
@@ -139,6 +143,8 @@ def test_a_slow_heartbeat_counts_from_its_start(url):
     """
 
     class SlowLedger:
+        shared = False
+
         def __init__(self, ledger, clock):
             self.name, self.ledger, self.clock = ledger.name, ledger, clock
 
@@ -202,7 +208,7 @@ def test_without_a_ledger_no_lease_is_renewed(lasting_url):
         clock = ToldClock()
         mine = SqlLease(ledger, "me", clock)
         await mine.acquire()
-        await ledger.write("lose its table", lambda at: at.execute(sa.text("DROP TABLE lease")))
+        await ledger.write("lose its table", lambda at: at.execute(sa.text("DROP TABLE replicas")))
         clock.pass_by(15)
         with pytest.raises(LedgerUnusable, match=r"cannot renew the lease: .*(no such table|does not exist)"):
             await mine.renew()
@@ -316,7 +322,7 @@ def test_the_row_says_who_holds(url):
 
     async def work(ledger):
         await SqlLease(ledger, "me", ToldClock()).acquire()
-        row = await ledger.read("tell", lambda at: at.execute(sa.select(lease)).mappings().one())
+        row = await ledger.read("tell", lambda at: at.execute(sa.select(replicas)).mappings().one())
         here = this_process()
         assert (row["host"], row["pid"], row["process_start"]) == (here.host, here.pid, here.start)
         assert (row["boot_id"], row["pid_namespace"]) == (here.boot_id, here.pid_namespace)

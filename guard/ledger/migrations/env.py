@@ -6,7 +6,7 @@ Logging is the process's own affair and stays as it is.
 
 from alembic import context
 
-from guard.ledger.breakertables import metadata
+from guard.ledger.leasetables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
 context.run_migrations()
