@@ -117,7 +117,8 @@ class Estimating:
         """
         enforcer, left, ladder = self.endings.cycle.enforcer, MOST_FORECAST, None
         forecasts = enforcer.ledger.forecasts
-        while left > 0 and enforcer.gate.lease.held() and (asked := await forecasts.asked(limit=min(left, FEW))):
+        mine = enforcer.gate.lease.acts_on
+        while left > 0 and enforcer.gate.lease.held() and (asked := await forecasts.asked(limit=min(left, FEW), mine=mine)):
             ladder = ladder or await self.ladder()
             made = await asyncio.to_thread(_forecast, asked, ladder)
             left -= len(made)

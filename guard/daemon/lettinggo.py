@@ -3,6 +3,7 @@ What a process forgets of a target that it does not act on any more, and what it
 """
 
 from guard.core.facts import Inventory
+from guard.core.limits import Fleet
 from guard.daemon.cycle import Cycle
 from guard.daemon.targets import Target
 from guard.daemon.view import AHEAD_MS
@@ -47,4 +48,4 @@ async def look_elsewhere(cycle: Cycle) -> None:
             view.complete[walk.target] = Inventory(
                 target=walk.target, jobs=0, complete=True, started_at_ms=walk.started_ms, finished_at_ms=walk.finished_ms
             )
-            view.running[walk.target] = walk.running
+            view.running[walk.target] = Fleet(running=walk.running, cards=walk.cards or 0, largest=walk.largest or 0)

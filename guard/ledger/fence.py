@@ -7,6 +7,7 @@ not know yet that it was replaced changes nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -16,11 +17,22 @@ from guard.core.leasing import Project
 from guard.errors import LeaseLost
 from guard.ledger.leasetables import leases
 from guard.ledger.prepared import Prepared
-from guard.ledger.tables import AnyText, intents
+from guard.ledger.tables import AnyText, findings, intents
 
 T = TypeVar("T")
-# A project, or the number of an intent, whose project only the database knows.
-Subject = Project | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """
+    The *number* of a finding, whose project only the database knows.
+    """
+
+    number: int
+
+
+# A project, or the number of an intent, or a match.
+Subject = Project | int | Match
 Work = Callable[[sa.Connection], T]
 
 _TOKEN = Prepared(
@@ -30,13 +42,16 @@ _TOKEN = Prepared(
     ),
     columns=[leases.c.token, leases.c.instance],
 )
-_TOKEN_OF_INTENT = (
-    sa.select(intents.c.region, intents.c.project_id, leases.c.token, leases.c.instance)
-    .select_from(
-        intents.outerjoin(leases, sa.and_(leases.c.region == intents.c.region, leases.c.project_id == intents.c.project_id))
-    )
-    .where(intents.c.number == sa.bindparam("of_number"))
-)
+
+
+def _token_of(table: sa.Table, number: sa.Column[int]) -> sa.Select[tuple[str, str, int, str]]:
+    its = sa.and_(leases.c.region == table.c.region, leases.c.project_id == table.c.project_id)
+    wanted = sa.select(table.c.region, table.c.project_id, leases.c.token, leases.c.instance)
+    return wanted.select_from(table.outerjoin(leases, its)).where(number == sa.bindparam("of_number"))
+
+
+_TOKEN_OF_INTENT = _token_of(intents, intents.c.number)
+_TOKEN_OF_MATCH = _token_of(findings, findings.c.id)
 
 
 class Fence(Protocol):
@@ -87,8 +102,9 @@ def fenced(fence: Fence | None, work: Work[T], subjects: Collection[Subject]) ->
     if fence is None or not subjects:
         return work
     tokens, instance = dict(fence.tokens()), fence.instance
-    wanted = sorted({one for one in subjects if not isinstance(one, int)})
-    numbers = sorted({one for one in subjects if isinstance(one, int)})
+    wanted = sorted({one for one in subjects if isinstance(one, tuple)})
+    numbers = [(_TOKEN_OF_INTENT, one) for one in sorted({one for one in subjects if isinstance(one, int)})]
+    numbers += [(_TOKEN_OF_MATCH, one.number) for one in subjects if isinstance(one, Match)]
     for project in wanted:
         if project not in tokens:
             raise _lost(project)
@@ -98,9 +114,9 @@ def fenced(fence: Fence | None, work: Work[T], subjects: Collection[Subject]) ->
             row = _TOKEN.one(connection, {"of_region": project[0], "of_project": project[1]})
             if row is None or (row["token"], row["instance"]) != (tokens[project], instance):
                 raise _lost(project)
-        for number in numbers:
-            # An intent that is not there is for the work to tell.
-            its = connection.execute(_TOKEN_OF_INTENT, {"of_number": number}).one_or_none()
+        for token_of, number in numbers:
+            # What is not there is for the work to tell.
+            its = connection.execute(token_of, {"of_number": number}).one_or_none()
             if its is not None and (its.token, its.instance) != (tokens.get((its.region, its.project_id), -1), instance):
                 raise _lost((its.region, its.project_id))
         return work(connection)

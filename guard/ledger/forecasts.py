@@ -4,15 +4,17 @@ The forecasts in a SQL ledger: what an estimate at the match said of runs that a
 What the run was then is on record from the match on (``basis``); the estimate follows, and stands beside its inputs.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from fractions import Fraction
 
 import sqlalchemy as sa
 
 from guard.core.estimate import Estimate, Inputs
+from guard.core.facts import JobKey
+from guard.ledger.fence import Match
 from guard.ledger.hindsight import OBSERVED, from_ms_of, potential_of, spared_of
 from guard.ledger.history import Transactions
-from guard.ledger.rows import Row, loaded
+from guard.ledger.rows import Row, key_of, loaded
 from guard.ledger.rows import dumped as as_json
 from guard.ledger.tables import TO_FORECAST, findings
 from guard.ports.forecasts import Asked, Kept
@@ -38,17 +40,20 @@ class SqlForecasts:
     def __init__(self, ledger: Transactions) -> None:
         self._ledger = ledger
 
-    async def asked(self, *, limit: int) -> Sequence[Asked]:
+    async def asked(self, *, limit: int, mine: Callable[[JobKey], bool] = lambda key: True) -> Sequence[Asked]:
         """
-        Return observed matches without a forecast whose run had a price and had not ended before, oldest first.
+        Return observed matches without a forecast whose run had a price and had not ended before, oldest first, of the jobs
+        that are *mine*.
         """
-        return await self._ledger.read("give what is to be forecast", lambda at: asked(at, limit))
+        return await self._ledger.read("give what is to be forecast", lambda at: asked(at, limit, mine))
 
     async def put(self, estimates: Mapping[int, Estimate]) -> int:
         """
         Record forecasts by the number of their match, each once; return how many had none.
         """
-        return await self._ledger.write("record forecasts", lambda at: put(at, estimates))
+        return await self._ledger.write(
+            "record forecasts", lambda at: put(at, estimates), of=[Match(number=one) for one in estimates]
+        )
 
     async def kept(self) -> AsyncIterator[Sequence[Kept]]:
         """
@@ -63,16 +68,18 @@ class SqlForecasts:
             after = page[-1].number
 
 
-def asked(connection: sa.Connection, limit: int) -> list[Asked]:
+def asked(connection: sa.Connection, limit: int, mine: Callable[[JobKey], bool] = lambda key: True) -> list[Asked]:
     """
     Return observed matches that are to be forecast.
 
     A row that makes no sense keeps no other one waiting; once only such are left, ``ValueError`` names the first.
     """
-    columns = [findings.c[name] for name in ("id", "at_ms", "deadline_ms", "basis")]
+    columns = [findings.c[name] for name in ("id", "at_ms", "deadline_ms", "basis", "region", "project_id", "job_id")]
     found, wrong = list[Asked](), list[ValueError]()
     wanted = sa.select(*columns).where(OBSERVED, TO_FORECAST, _NOT_OVER).order_by(findings.c.id)
     for row in connection.execute(wanted).mappings():
+        if not mine(key_of(row)):
+            continue
         try:
             basis = loaded(row["basis"], Inputs)
             assert basis is not None  # noqa: S101 - as the query says

@@ -2,12 +2,13 @@
 The record of what an estimate at the match said of runs that a policy only observed.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from guard.core.estimate import Estimate, Inputs
+from guard.core.facts import JobKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +44,10 @@ class Forecasts(Protocol):
     The forecasts in the ledger. Every method raises ``LedgerUnusable`` if it cannot be read or written.
     """
 
-    async def asked(self, *, limit: int) -> Sequence[Asked]:
+    async def asked(self, *, limit: int, mine: Callable[[JobKey], bool] = ...) -> Sequence[Asked]:
         """
-        Return observed matches without a forecast whose run had a price and had not ended before, oldest first.
+        Return observed matches without a forecast whose run had a price and had not ended before, oldest first, of the jobs
+        that are *mine*.
         """
         ...
 

@@ -16,7 +16,7 @@ from guard.core.records import Closing, Walk
 from guard.errors import LeaseLost
 from guard.ledger import SqlLease, open_ledger
 from guard.ledger.leasetables import metadata
-from guard.ports import History, Ledger, Savings
+from guard.ports import Forecasts, History, Ledger, Savings
 from tests.changing import replace
 
 NORTH = {"north": (KEY.region, KEY.project_id), "south": ("elsewhere", "another")}
@@ -33,16 +33,18 @@ WRITES = {
     "Ledger.close": lambda ledger: ledger.close(1, Closing(outcome=Outcome.FAILED, note="late"), at_ms=7),
     "History.put": lambda ledger: ledger.history.put([END], seen=[SIGHTING]),
     "Savings.put": lambda ledger: ledger.savings.put({2: None}),
+    "Forecasts.put": lambda ledger: ledger.forecasts.put({1: None}),
     "Savings.claw_back": lambda ledger: ledger.savings.claw_back(
         [Clawback(number=2, key=KEY, run=1, amount=1, currency="CNY", assumed=False)], at_ms=7
     ),
 }
 # A person's switch, and the retention of all runs by their age, which anybody may do.
-OF_NO_TARGET = {"Ledger.set_pause", "History.forget"}
+OF_NO_TARGET = {"Ledger.set_pause", "History.forget", "History.forget_findings"}
 READS = {
     *(f"Ledger.{name}" for name in ("attempts", "before", "finding_counts", "findings", "intents", "known", "open_intents")),
     *(f"Ledger.{name}" for name in ("open_since", "pause", "sightings", "steps", "tallies", "used", "walked", "walks")),
     *(f"History.{name}" for name in ("busy", "last_known", "left", "lives", "newest")),
+    *(f"Forecasts.{name}" for name in ("asked", "kept")),
     *(f"Savings.{name}" for name in ("counted", "estimates", "pending", "since", "stops", "submitted", "terminated")),
 }
 
@@ -53,7 +55,7 @@ def test_every_method_is_told_of():
     """
     there = {
         f"{port.__name__}.{name}"
-        for port in (Ledger, History, Savings)
+        for port in (Ledger, History, Savings, Forecasts)
         for name, _ in inspect.getmembers(port, inspect.isfunction)
         if not name.startswith("_")
     }
@@ -82,6 +84,7 @@ async def prepared(url):
     await ledger.fence.renew()
     await ledger.open_intent(DRAFT, at_ms=1, quota=None)
     await ledger.open_intent(replace(DRAFT, key=named("other")), at_ms=1, quota=None)
+    await ledger.record([replace(FINDING, reason="earlier")], at_ms=1)
     await ledger.close(2, Closing(outcome=Outcome.CONFIRMED, note=""), at_ms=2)
     await ledger.remember([replace(SIGHTING, key=named("known"))], facts={named("known"): replace(JOB, key=named("known"))})
     successor.fence = SqlLease(successor, "second", ToldClock(), projects=NORTH, shared=False)
