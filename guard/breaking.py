@@ -11,7 +11,7 @@ from guard.core.load import load
 from guard.core.policy import Policy
 from guard.core.records import Pause
 from guard.errors import BadInput, LedgerUnusable
-from guard.ledger.engine import parse, place
+from guard.ledger.engine import is_shared, parse, place
 from guard.ledger.sql import open_ledger
 from guard.policyfiles import read_folder
 from guard.settings import Settings
@@ -49,7 +49,7 @@ async def set_pause(settings: Settings, pause: Pause | None, *, at_ms: int) -> s
     """
     Pull or lift the kill switch of the ledger and return its name; the acting process obeys it before its next call.
     """
-    ledger = await open_ledger(_existing(settings))
+    ledger = await open_ledger(await _existing(settings))
     try:
         await ledger.set_pause(pause, at_ms=at_ms)
         return ledger.name
@@ -92,7 +92,7 @@ async def reset(
     """
     Close the breaker; return the name of the ledger and what was closed.
     """
-    ledger = await open_ledger(_existing(settings))
+    ledger = await open_ledger(await _existing(settings))
     try:
         return ledger.name, await ledger.breaker.reset(by=by, reason=reason, at_ms=at_ms, only=only)
     finally:
@@ -110,7 +110,7 @@ async def confirm(settings: Settings, *, policy: str, by: str, reason: str, at_m
         raise BadInput(f"there is no policy {policy!r} in {settings.policies}")
     if not found.terminates:
         raise BadInput(f"policy {policy} does not terminate: mode {found.mode.value}, action {found.action.value}")
-    ledger = await open_ledger(_existing(settings))
+    ledger = await open_ledger(await _existing(settings))
     try:
         made = Confirmation(policy=found.name, digest=found.digest, by=by, reason=reason, at_ms=at_ms)
         return ledger.name, found, await ledger.breaker.confirm(made)
@@ -122,12 +122,17 @@ def _policies(settings: Settings) -> Sequence[Policy]:
     return load(read_folder(settings.policies), zone=settings.zone).policies
 
 
-def _existing(settings: Settings) -> str:
+async def _existing(settings: Settings) -> str:
     """
     Return the URL of the ledger; one that is not there is not made: a path that leads elsewhere than the daemon's would
     change nothing.
     """
-    path = place(parse(settings.ledger))
+    url = parse(settings.ledger)
+    if is_shared(url):
+        # Reading sets no database up, but says that it is none of a guard.
+        async with recorded(settings):
+            return settings.ledger
+    path = place(url)
     if path is not None and not path.exists():
         raise LedgerUnusable(f"there is no ledger {path}, so no guard acts by it; name the daemon's settings with --config")
     return settings.ledger

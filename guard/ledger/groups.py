@@ -6,6 +6,7 @@ none is half done, and none is answered before the disk has what it wrote. Only 
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -145,7 +146,8 @@ def _commit(engine: sa.Engine, connection: sa.Connection, transaction: sa.Transa
     except BaseException as error:
         if not connection.invalidated:
             # SQLAlchemy takes a commit that failed for the end of its transaction; for SQLite it is still there, in the way.
-            connection.connection.rollback()
+            with contextlib.suppress(engine.dialect.loaded_dbapi.Error):
+                connection.connection.rollback()
         elif turn is not None and isinstance(error, sa.exc.DBAPIError):
             return was_committed(engine, turn)
         raise

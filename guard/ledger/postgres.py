@@ -55,6 +55,12 @@ _TAKE_TURN = sa.text(
            left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
     """
 )
+# Who reads waits no longer than writers for a table that somebody rebuilds; the URL's parameters may say otherwise.
+_MEET = f"""
+    SELECT current_setting('fsync'), current_setting('default_transaction_read_only'),
+           set_config('lock_timeout', CASE current_setting('lock_timeout')
+                      WHEN '0' THEN '{LOCK_TIMEOUT_MS}' ELSE current_setting('lock_timeout') END, false)
+"""
 _NO_HURRY = sa.text(
     "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
 )
@@ -199,9 +205,8 @@ def was_committed(engine: sa.Engine, turn: Turn) -> bool:
 def _on_connect(connection: Any, record: Any) -> None:
     try:
         told = {name: connection.info.parameter_status(name) for name in ("server_encoding", "in_hot_standby")}
-        rows = connection.execute("SELECT current_setting('fsync'), current_setting('default_transaction_read_only')")
-        told["fsync"], told["default_transaction_read_only"] = rows.fetchone()
-        connection.rollback()
+        told["fsync"], told["default_transaction_read_only"], _ = connection.execute(_MEET).fetchone()
+        connection.commit()
         reason = refusal(connection.info.server_version, told)
         if reason is not None:
             raise LedgerUnusable(reason)

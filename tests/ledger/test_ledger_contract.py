@@ -330,7 +330,7 @@ def test_any_text_comes_back_as_it_went_in(url, text):
     key = JobKey(region=name, project_id=name, job_id=name)
 
     async def work(ledger):
-        draft = replace(DRAFT, key=key, policy=text, reason=text, facts={text: text}, workspace=text)
+        draft = replace(DRAFT, key=key, policy=name, reason=text, facts={text: text}, workspace=text)
         number = (await opened(ledger, draft)).number
         await ledger.advance(number, State.SENDING, at_ms=1, note=text)
         end = await ledger.close(number, Closing(outcome=Outcome.REFUSED, note=text), at_ms=2)

@@ -176,6 +176,27 @@ def test_a_process_that_stands_still_in_its_turn_loses_it(postgres):
     assert list(use(url, lambda ledger: ledger.sightings([KEY]))) == [KEY]
 
 
+def test_a_table_that_somebody_rebuilds_is_not_waited_for_without_end(postgres):
+    """
+    A lock that another transaction holds on a table is an error of who reads it; what needs another table goes on.
+    """
+    url = postgres.new_url()
+    other = make_engine(parse(url))
+
+    async def work(ledger):
+        with other.connect() as connection:
+            connection.exec_driver_sql("LOCK TABLE sightings IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(LedgerUnusable, match=r"cannot give the memory of jobs: .*due to lock timeout"):
+                await ledger.sightings([KEY])
+            assert await ledger.open_intent(DRAFT, at_ms=1, quota=None) is not None
+        await ledger.remember([SIGHTING])
+        assert list(await ledger.sightings([KEY])) == [KEY]
+
+    use(url, lambda ledger: ledger.remember([]))
+    use(url + "+-clock_timeout%3D200", work)
+    other.dispose()
+
+
 def test_a_full_server_is_an_error_until_it_has_room(frail):
     """
     Where no connection is left, the ledger says so, and works when there is one.
