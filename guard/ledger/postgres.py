@@ -52,7 +52,8 @@ _TAKE_TURN = sa.text(
                       WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
            pg_advisory_xact_lock(7163928450127),
            CAST(pg_current_xact_id() AS text) AS number,
-           left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+           concat((SELECT system_identifier FROM pg_control_system()), '/',
+                  left(pg_walfile_name(pg_current_wal_lsn()), 8)) AS line
     """
 )
 # Who reads waits no longer than writers for a table that somebody rebuilds; the URL's parameters may say otherwise.
@@ -70,11 +71,12 @@ _STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """
-    A transaction that writes: its *number*, which is given once on a *timeline* (a standby that takes over begins another).
+    A transaction that writes: its *number*, which is given once on a *line*, that is a server and of that a timeline, since
+    a standby that takes over begins another.
     """
 
     number: str
-    timeline: str
+    line: str
 
 
 def checked(url: sa.URL) -> sa.URL:
@@ -192,9 +194,12 @@ def was_committed(engine: sa.Engine, turn: Turn) -> bool:
         try:
             with engine.connect() as connection, connection.begin():
                 now = turn_of(connection)
-                if now is None or now.timeline != turn.timeline:
+                if now is None or now.line != turn.line:
                     raise LedgerUnusable("another server answers now")
-                return bool(connection.execute(_STATUS, {"number": turn.number}).scalar() == "committed")
+                status = connection.execute(_STATUS, {"number": turn.number}).scalar()
+                if status not in ("committed", "aborted"):
+                    raise LedgerUnusable(f"it is {status}")
+                return bool(status == "committed")
         except (sa.exc.SQLAlchemyError, LedgerUnusable) as error:
             if time.monotonic() > end or isinstance(error, LedgerUnusable):
                 text = "the connection broke during the commit, and it cannot be told whether that was done"
@@ -227,4 +232,4 @@ def _on_begin(connection: sa.Connection) -> None:
         connection.invalidate()
         raise LedgerUnusable(reason)
     row = connection.execute(_TAKE_TURN).one()
-    connection.info[_TURN] = Turn(number=row.number, timeline=row.timeline)
+    connection.info[_TURN] = Turn(number=row.number, line=row.line)

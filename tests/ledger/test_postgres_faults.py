@@ -122,7 +122,7 @@ def test_a_commit_that_cannot_be_asked_about_is_said(frail):
     async def work(ledger):
         def promoted(connection):
             turn = connection.info["turn"]
-            connection.info["turn"] = type(turn)(number=turn.number, timeline="00000009")
+            connection.info["turn"] = type(turn)(number=turn.number, line=turn.line[:-1] + "9")
             cutting.armed = "after"
 
         with pytest.raises(LedgerUnusable, match="cannot be told whether that was done: another server answers now"):

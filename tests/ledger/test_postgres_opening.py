@@ -208,6 +208,21 @@ def test_a_user_without_rights_is_told_which(postgres):
         use(theirs, lambda ledger: ledger.remember([SIGHTING]))
 
 
+def test_several_hosts_and_the_other_name(postgres):
+    """
+    Of several hosts the one that takes writes is found, and the short name of the scheme is as good.
+    """
+    schema = postgres.new_url().partition("?")[2]
+    hosts = f"host=127.0.0.1:1&host=127.0.0.1:{postgres.port}&target_session_attrs=read-write"
+    url = f"postgres://guard:hunter2@/postgres?{hosts}&{schema}"
+
+    async def work(ledger):
+        await ledger.remember([SIGHTING])
+        return ledger.name
+
+    assert use(url, work) == "postgresql://guard:***@/postgres"
+
+
 @pytest.mark.parametrize(
     ("version", "changes", "said"),
     [
