@@ -54,7 +54,7 @@ _TAKE_TURN = sa.text(
            CAST(pg_current_xact_id() AS text) AS number,
            concat((SELECT system_identifier FROM pg_control_system()), '/',
                   left(pg_walfile_name(pg_current_wal_lsn()), 8)) AS line
-    """
+    """  # noqa: S608 - whole numbers of this module
 )
 # Who reads waits no longer than writers for a table that somebody rebuilds; the URL's parameters may say otherwise.
 _MEET = f"""
