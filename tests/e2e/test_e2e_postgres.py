@@ -43,7 +43,7 @@ def test_the_server_goes_and_comes_back(site, simulated, server, url):
         server.stop()
         simulated.runs("later", hours=30)
         until(lambda: running.get("/readyz")[0] == 503, "it says that it is not ready")
-        assert "the ledger failed" in running.get("/readyz")[1]
+        assert "ledger postgresql://guard:***@127.0.0.1" in running.get("/readyz")[1]
         time.sleep(2)
         assert simulated.asked_to_end() == ["forgotten"]
         server.start()
