@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from ledger_cases import DRAFT, FINDING, HOSTILE, KEY, SIGHTING, ToldClock, draft_of, keyed, named, use
 from test_history import END, JOB, put
 
+from guard.core.breaker import Breaker, Cause, Confirmation, Scope
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Pause, Walk
 from guard.errors import BadInput, LedgerHeld
@@ -23,7 +24,21 @@ from guard.moving import export_ledger, import_ledger
 from guard.settings import fixed_settings
 from tests.changing import replace
 
-FILLED = {"intents", "steps", "findings", "dropped", "clawbacks", "sightings", "walks", "pause", "words", "history"}
+FILLED = {
+    "intents",
+    "steps",
+    "findings",
+    "dropped",
+    "clawbacks",
+    "sightings",
+    "walks",
+    "pause",
+    "words",
+    "history",
+    "breakers",
+    "breaker_levels",
+    "confirmations",
+}
 ELSEWHERE = Process(host="elsewhere", boot_id="b", pid_namespace="n", pid=7, start="1")
 
 
@@ -53,6 +68,11 @@ async def fill(ledger):
     await ledger.record([replace(FINDING, key=named("gone"), policy="gone")], at_ms=1)
     assert await ledger.history.forget_findings(before_ms=2, limit=1) == 1
     await ledger.note_walk(Walk(target="north", scope=HOSTILE["controls"], started_ms=1, finished_ms=2, running=3))
+    odd = HOSTILE["controls"]
+    opened = Breaker(scope=Scope.POLICY, name=odd, cause=Cause.MATCHES, text=odd, by=odd, opened_ms=1, until_ms=2**62)
+    await ledger.breaker.open(opened)
+    await ledger.breaker.set_levels({("matches", odd): "[1, 2]"}, at_ms=1)
+    await ledger.breaker.confirm(Confirmation(policy=odd, digest="d", by=odd, reason=odd, at_ms=1))
     await ledger.set_pause(Pause(reason=HOSTILE["lone-surrogate"], since_ms=1, by="ann"))
     taken = {"intent": 1, "region": "r", "project_id": "p", "job_id": "j", "run": 1, "currency": "CNY", "at_ms": 1}
     await ledger.write(
