@@ -89,13 +89,7 @@ class Breaker:
         """
         Tell whether it is open for an act of that policy in that target; of a *policy* "" only what is open for all of them.
         """
-        match self.scope:
-            case Scope.ALL:
-                return True
-            case Scope.TARGET:
-                return self.name == target
-            case Scope.POLICY:
-                return self.name == policy
+        return self.scope is Scope.ALL or self.name == (target if self.scope is Scope.TARGET else policy)
 
     @property
     def hold(self) -> Hold:

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 from built import OVER_A_DAY, policy, regex
 
-from guard.core.policy import Act, All, Condition, Mode, Not, Some, conditions
+from guard.core.policy import Act, All, Condition, Mode, Not, Some, asks_for_money, conditions
 from guard.core.spans import DAY_MS, HOUR_MS
 from tests.changing import replace
 
@@ -110,3 +110,18 @@ def test_observe_is_the_default():
     A policy of which no mode is said observes.
     """
     assert type(policy())(name="p", clause=All((Condition("duration", "gt", HOUR_MS),))).terminates is False
+
+
+@pytest.mark.parametrize(
+    ("clause", "asks"),
+    [
+        pytest.param(Condition("cost", "gt", 9), True, id="cost"),
+        pytest.param(Not(All((Condition("user", "eq", "a"), Condition("cost_rate", "gt", 9)))), True, id="inside"),
+        pytest.param(Condition("duration", "gt", 9), False, id="time"),
+    ],
+)
+def test_what_asks_for_money(clause, asks):
+    """
+    A clause asks for money if one of its conditions does, however deep it stands.
+    """
+    assert asks_for_money(clause) is asks

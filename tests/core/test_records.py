@@ -2,6 +2,7 @@
 What the ledger keeps.
 """
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from built import KEY, NOW
 
 from guard.core.protocol import State
 from guard.core.records import Draft, Intent, Pause
+from guard.core.windows import Place
+from tests.changing import replace
 
 DRAFT = Draft(
     key=KEY,
@@ -71,3 +74,14 @@ def test_pause(until_ms, holds):
     A pause holds up to its last millisecond, and for ever without one.
     """
     assert Pause(reason="r", since_ms=0, until_ms=until_ms).holds(NOW) is holds
+
+
+def test_what_an_intent_takes_up_in_the_window():
+    """
+    A draft names policy, project, user, cards and cost rate as the limits ask for them.
+    """
+    draft = replace(DRAFT, user="ann", cards=8, cost_per_hour="35/2", currency="CNY")
+    project = (KEY.region, KEY.project_id)
+    wanted = Place(policy="one-day", project=project, user="ann", cards=8, cost_rate=Fraction(35, 2), currency="CNY")
+    assert draft.place == wanted
+    assert DRAFT.place == Place(policy="one-day", project=project)
