@@ -1,17 +1,20 @@
 """
 The reading that a kill rests on: of the very job, and not older than what is known of it by another way.
+
+An answer that a newer state contradicts is never believed. Where it only differs from another reading that speaks against
+the act, nobody can tell which of the two is newer: then the job is read for half a minute more, and the last answer counts.
 """
 
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from guard.core.facts import Job
+from guard.core.facts import TERMINABLE_PHASES, Job
 from guard.core.lanes import Lane
 from guard.core.outdated import outdated
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
-from guard.daemon.objections import objection
+from guard.daemon.objections import objection, too_early_ms
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.errors import Refused, Unauthorized
@@ -53,28 +56,37 @@ class Rereading:
         Raises the ``TargetError`` tree.
         """
         for pause in (*WAITS_S, None):
-            job, doubt = await self._once(intent, target)
-            if not doubt:
-                return job
+            read = await self._once(intent, target)
+            if not read.outdated and (not read.otherwise or pause is None):
+                return read.job
             if pause is not None:
                 await self.clock.sleep(pause)
-        note = f"the job was not read anew, nothing was done: the answer is older than what is known: {doubt}"
+        note = f"the job was not read anew, nothing was done: the answer is older than what is known: {read.outdated}"
         return Closing(outcome=Outcome.FAILED, note=note)
 
-    async def _once(self, intent: Intent, target: Target) -> tuple[Job, str]:
+    async def _once(self, intent: Intent, target: Target) -> "_Read":
         key, view = intent.draft.key, self.view
-        known, before = view.seen(key), view.watched.get(key)
-        asked = None if before is None else before.job
+        known = view.seen(key)
         job = await self.read(intent, target, lane=Lane.CHECK)
-        doubt = outdated(view.seen(key), job)
+        against = outdated(view.seen(key), job)
         if known is not None and job.read_at_ms < known.last_seen_ms:
             # What was known before the job was asked for is older than the answer, also if the clock was set back since.
             job = replace(job, read_at_ms=known.last_seen_ms)
-            doubt = doubt or outdated(known, job)
-        came = view.watched.get(key)
-        if not doubt and came is not None and came.job is not asked:
-            # Read by another way while the answer was awaited: nobody knows which of the two is the newer one.
-            other = view.judge(came.job, now_ms=target.source.now_ms(), naming=intent.draft.policy)
-            against = objection(intent, other)
-            doubt = f"meanwhile it was read otherwise: {against.note}" if against is not None else ""
-        return job, doubt
+            against = against or outdated(known, job)
+        there = view.watched.get(key)
+        if against or there is None or job.phase not in TERMINABLE_PHASES:
+            return _Read(job=job, outdated=against)
+        # What was read by another way, before or meanwhile, may be newer than this, and nobody can tell.
+        other = view.judge(there.job, now_ms=target.source.now_ms(), naming=intent.draft.policy)
+        return _Read(job=job, otherwise=objection(intent, other) is not None and not too_early_ms(intent, other))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """
+    A reading, how it contradicts what is known by a newer state, and whether another reading speaks against the act.
+    """
+
+    job: Job
+    outdated: str = ""
+    otherwise: bool = False

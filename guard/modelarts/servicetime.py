@@ -72,8 +72,9 @@ class ServiceTime:
 
         Such an answer was kept by somebody on the way, and shows what was. None before the first answer.
         """
-        date = http_date(received.response.headers.get("date", "")) if self._base is not None else None
-        if date is None:
+        text = received.response.headers.get("date", "")
+        date = self._read[1] if text == self._read[0] else http_date(text)
+        if date is None or self._base is None:
             return None
         age_s = self.at(received.sent_at) - (date + CUT_S)
         return age_s if age_s > STORED_S else None

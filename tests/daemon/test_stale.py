@@ -126,19 +126,27 @@ def test_a_requeued_job_survives_a_copy_that_lags():
     on_stand(act, running("job-1", hours=25.0))
 
 
-def test_an_exemption_that_came_meanwhile_counts():
+@pytest.mark.parametrize("duration", ["ticks", "still", "zero"])
+@pytest.mark.parametrize("when", ["asked", "before"])
+def test_an_exemption_that_came_meanwhile_counts(when, duration):
     """
-    An annotation that exempts the job comes by a list while the job is read: a reading that lacks it is made again.
+    An annotation that exempts the job comes by a list, before the job is read or while it is: one that lacks it is made
+    again, whether or not the service's durations tell that it is old.
     """
 
     async def act(stand):
+        stand.world.knobs = replace(stand.world.knobs, duration=duration)
+
         async def exempted():
             stand.clock.seconds += 1
             stand.world.change("job-1", annotations={"keep": "yes"})
             stand.clock.seconds += 1
             stand.view.take(await stand.read(), now_ms=stand.target.source.now_ms())
 
-        stand.hooks.before("show", exempted)
+        if when == "asked":
+            stand.hooks.before("show", exempted)
+        else:
+            stand.hooks.after("intended", exempted)
         faulty(stand, replace(STALE, seconds=4.0))
         await stand.walk()
         assert stand.accepted() == []
@@ -231,3 +239,22 @@ def test_swapped_answers_to_terminations_end_the_right_jobs():
             assert (await stand.intent(number)).outcome.value == "confirmed"
 
     on_stand(act, running("job-1", hours=25.0), running("job-2", hours=26.0))
+
+
+def test_a_reading_that_speaks_against_it_for_ever_does_not_keep_a_job():
+    """
+    A list that goes on to show an exemption which the job itself no longer has is believed for half a minute, not longer.
+    """
+
+    async def act(stand):
+        async def exempted():
+            stand.world.change("job-1", annotations={"keep": "yes"})
+            stand.view.take(await stand.read(), now_ms=stand.target.source.now_ms())
+            stand.world.change("job-1", annotations={})
+
+        stand.hooks.after("intended", exempted)
+        await stand.walk()
+        assert stand.accepted() == ["job-1"]
+        assert stand.clock.slept[:5] == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+    on_stand(act, running("job-1", hours=25.0), text=KEEP)

@@ -28,7 +28,7 @@ from guard.simulator import Fault, changed
 from tests.postgres import Server
 
 # Of a round that is to end after a number of calls: without any for so long, and after the first.
-LONGEST_START_S, LONGEST_ROUND_S = 20.0, 2.0
+LONGEST_START_S, LONGEST_ROUND_S = 20.0, 2.5
 KINDS = ("slow", "reset_before", "reset_after", "truncated", "html", "empty", "duplicated", "stale", "throttled")
 # One of so many rounds starts its daemon as a person would, which takes a second of imports.
 WHOLE_START = 20
@@ -84,7 +84,7 @@ class Killing:
         before, began = len(self.simulated.calls.entries), time.monotonic()
         # Some die while they start, by the clock; the others by how far they are, however busy the machine is.
         by_clock = self._drawn.random() < 0.2
-        wait_calls, wait_s = self._drawn.randrange(1, 40), self._drawn.uniform(0.0, 1.2)
+        wait_calls, wait_s = 1 + int(self._drawn.expovariate(1 / 40)), self._drawn.uniform(0.0, 1.2)
         end = began + (wait_s if by_clock else LONGEST_START_S)
         pid = self._start()
         while time.monotonic() < end:
