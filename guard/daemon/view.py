@@ -94,7 +94,7 @@ class View:
         """
         Return to which run of its job a reading belongs, without taking it in.
         """
-        return observe(self.seen(job.key), job).run
+        return self._observed(job, job.read_at_ms).run
 
     def take(self, jobs: Iterable[Job], *, now_ms: int, walk: int = 0) -> list[JobKey]:
         """

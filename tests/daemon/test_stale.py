@@ -3,7 +3,7 @@ Answers that are old, doubled or another's: what the service shows of a job is n
 """
 
 import pytest
-from daemon_stand import HOUR_MS, ONE_DAY, on_stand, running
+from daemon_stand import HOUR_MS, OBSERVED, ONE_DAY, on_stand, running
 
 from guard.simulator import Fault
 from tests.changing import replace
@@ -200,6 +200,24 @@ def test_a_stored_answer_is_no_reading():
         assert stand.accepted() == ["job-2"]
 
     on_stand(act, running("young", hours=1.0))
+
+
+def test_a_lagging_copy_makes_no_restart_of_a_job_that_is_being_ended():
+    """
+    Readings of a job that was just ended, from a copy that lags, are waited out until it is read back as ended.
+    """
+
+    async def act(stand):
+        await stand.cycle.walk(stand.target)
+        stand.clock.seconds += 60
+        stand.hooks.after("terminate", lambda: faulty(stand, STALE))
+        stand.take(ONE_DAY)
+        await stand.cycle.decide_all()
+        await stand.settle()
+        assert stand.accepted() == ["job-1"]
+        assert [one.outcome.value for one in await stand.raw.intents()] == ["confirmed"]
+
+    on_stand(act, running("job-1", hours=25.0), text=OBSERVED)
 
 
 @pytest.mark.parametrize("kind", ["duplicated", "swapped"])
