@@ -53,6 +53,7 @@ class Killing:
     closed: dict = dataclasses.field(default_factory=dict)
     _drawn: random.Random = dataclasses.field(init=False)
     _nursery: subprocess.Popen = dataclasses.field(init=False)
+    _whole: subprocess.Popen | None = None
 
     def __post_init__(self):
         self._drawn = random.Random(self.seed)
@@ -94,9 +95,7 @@ class Killing:
             if not by_clock and calls and end - began == LONGEST_START_S:
                 end = time.monotonic() + LONGEST_ROUND_S
             time.sleep(0.001)
-        os.kill(pid, signal.SIGKILL)
-        # It is gone when its number is, or a zombie's.
-        until(lambda: _is_gone(pid), "the daemon is gone")
+        self._kill(pid)
         self._look()
 
     def _start(self):
@@ -105,11 +104,18 @@ class Killing:
             with log.open("a") as stream:
                 command = [sys.executable, "-m", "guard", "run"]
                 environment = environment_of(GUARD_CONFIG=str(self.site.config))
-                process = subprocess.Popen(command, cwd=self.site.folder, env=environment, stdout=stream, stderr=stream)
-            return process.pid
+                self._whole = subprocess.Popen(command, cwd=self.site.folder, env=environment, stdout=stream, stderr=stream)
+            return self._whole.pid
         self._nursery.stdin.write(f"{self.site.config} {log}\n")
         self._nursery.stdin.flush()
         return int(self._nursery.stdout.readline())
+
+    def _kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        if self._whole is not None:
+            self._whole.wait(timeout=20)
+            self._whole = None
+        until(lambda: _is_gone(pid), "the daemon is gone")
 
     def _add(self):
         job_id = f"job-{len(self.violators):04}"
@@ -189,8 +195,7 @@ class Killing:
         try:
             until(is_done, f"everything has its end (seed {self.seed}): {self.outcomes()}", within=120)
         finally:
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: _is_gone(pid), "the last daemon is gone")
+            self._kill(pid)
         self._look()
         outcomes, fates = self.outcomes(), self.simulated.world.fates()
         for one in self.closed.values():
@@ -204,11 +209,13 @@ class Killing:
             assert ends.count("confirmed") <= 1, (job, ends)
             assert (fates[job]["accepted_terminations"] == 1) is ("confirmed" in ends), (job, ends, fates[job])
         assert not any(fates[job]["accepted_terminations"] for job in BREAKS_NOTHING)
+        verified = self.site.guard("audit", "verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
         return (
             f"seed {self.seed}: {self.rounds} rounds, {len(self.violators)} jobs, intents by outcome {dict(outcomes)}; "
             f"killed with intents in {dict(self.killed)}; faults {dict(self.faults)}; "
             f"{len(self.simulated.calls.entries)} calls, {len(self.simulated.calls.of('terminate'))} of them terminations, "
-            f"no job's accepted twice"
+            f"no job's accepted twice; the audit verifies"
         )
 
     def outcomes(self):
@@ -219,8 +226,7 @@ class Killing:
 
 
 def _is_gone(pid):
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    # A zombie is gone as well: its parent is the nursery, which waits for nobody.
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
