@@ -1,0 +1,310 @@
+"""
+What must hold at every moment, judged by the service's truth and by what is on record, never by the guard's own opinion.
+
+``send`` is asked in the instant in which a terminate call leaves a daemon, ``committed`` after every commit, ``settled`` at
+the end of a schedule. What does not hold is handed to ``world.fail``, and ends the schedule.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim_loop import ORIGIN_MS
+from sim_policies import RuleSet
+from sim_service import Shown, key_of
+
+from guard.errors import NoAnswer, Retryable, TargetError
+
+GRACE_MS = 1_000
+OLDEST_READING_MS = 20_000
+MAX_OFFSET_S = 121.5
+SENT_ONCE_MS = 10_000
+MATCHED_FOR_MS = 40_000
+
+
+@dataclass(slots=True)
+class Read:
+    """
+    One answer about a job that a daemon asked for, begun at *began* in the order of things and taken at *ended*.
+    """
+
+    daemon: int
+    job: str
+    shown: Shown
+    began: int
+    ended: int
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Send:
+    """
+    One terminate call; *ended* is 0 while there is no answer, *maybe* whether it may have been carried out.
+    """
+
+    daemon: int
+    job: str
+    intent: int
+    at_ms: int
+    order: int
+    ended: int = 0
+    maybe: bool = True
+    accepted: bool = False
+
+
+@dataclass(slots=True)
+class Row:
+    """
+    An intent as it was last on record, when it was made, and which run of its job it was then.
+    """
+
+    job: str
+    state: str
+    outcome: str | None
+    order: int
+    run: int
+
+
+class Oracle:
+    """
+    The invariants of one schedule.
+    """
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+        self.order = 0
+        self.reads: list[Read] = []
+        self.sends: list[Send] = []
+        self.intents: dict[int, Row] = {}
+
+    def next(self) -> int:
+        """
+        Number what happens.
+        """
+        self.order += 1
+        return self.order
+
+    def read(self, daemon: Any, job: str, shown: Shown, began: int) -> None:
+        """
+        Take note of an answer about a job.
+        """
+        self.reads.append(Read(daemon.number, job, shown, began, self.next(), self.world.true_ms()))
+
+    def send(self, daemon: Any, job: str) -> Send:
+        """
+        Judge a terminate call that leaves now.
+        """
+        world, now_ms = self.world, self.world.true_ms()
+        rows = world.store.rows(
+            "SELECT number, state, policy, sending_ms FROM intents WHERE job_id = ? AND outcome IS NULL", job
+        )
+        number = rows[0][0] if rows else 0
+        sent = Send(daemon.number, job, number, now_ms, self.next())
+        what = f"d{daemon.number} sends a terminate call for {job}"
+        world.tell(f"{what} (intent {number})")
+        world.count("kills", "sent")
+        if len(rows) != 1:
+            world.fail(f"{what} without an open intent on record")
+            return sent
+        _, state, policy, _ = rows[0]
+        if state != "sending":
+            world.fail(f"{what} while the state {state!r} is on record, not 'sending'")
+        self._check_gate(daemon, what, now_ms)
+        earlier = [one for one in self.sends if one.intent == number]
+        self._check_reading(daemon, job, policy, number, what, earlier)
+        if any(one.accepted for one in earlier):
+            world.fail(f"{what} again after it was accepted")
+        if len([one for one in earlier if one.daemon == daemon.number]) >= 20:
+            world.fail(f"{what} for the 21st time")
+        if not earlier:
+            self._check_limits(daemon, number, what, now_ms)
+        self.sends.append(sent)
+        return sent
+
+    def answered(self, sent: Send, error: TargetError | None) -> None:
+        """
+        Take note of what came of a call.
+        """
+        sent.ended = self.next()
+        sent.accepted = error is None
+        sent.maybe = error is None or isinstance(error, NoAnswer) or (isinstance(error, Retryable) and error.status != 429)
+
+    def _check_gate(self, daemon: Any, what: str, now_ms: int) -> None:
+        world = self.world
+        if not daemon.armed:
+            world.fail(f"{what} although it is disarmed")
+        if world.paused_since_ms is not None and now_ms - world.paused_since_ms > GRACE_MS:
+            pause = world.store.rows("SELECT until_ms FROM pause")
+            if world.pause_file.exists() or (pause and (pause[0][0] is None or pause[0][0] > world.clock.now() * 1000)):
+                world.fail(f"{what} although it is paused for {(now_ms - world.paused_since_ms) / 1000:.1f} s")
+        holder = world.store.rows("SELECT token, beat_ms FROM lease")
+        if not holder or daemon.lease is None or holder[0][0] != daemon.lease.token:
+            world.fail(f"{what} without holding the ledger")
+        if world.ledger_down_since_ms is not None and now_ms - world.ledger_down_since_ms > GRACE_MS:
+            world.fail(f"{what} although the ledger cannot be used")
+        if abs(world.clock.set_off_s) > MAX_OFFSET_S:
+            world.fail(f"{what} although its clock is off by {world.clock.set_off_s} s")
+
+    def _check_reading(
+        self, daemon: Any, job: str, policy: str, number: int, what: str, earlier: list[Send]
+    ) -> None:
+        world, now_ms = self.world, self.world.true_ms()
+        since = max([self.intents[number].order, *(one.ended or one.order for one in earlier)])
+        fresh = [
+            one for one in self.reads if one.daemon == daemon.number and one.job == job and one.began > since
+        ]
+        if not fresh:
+            world.fail(f"{what} without a reading of it since the intent or the call before")
+            return
+        newest = fresh[-1]
+        if now_ms - newest.at_ms > OLDEST_READING_MS:
+            world.fail(f"{what} by a reading that is {(now_ms - newest.at_ms) / 1000:.1f} s old")
+        rules: RuleSet = world.in_force(daemon)
+        facts = newest.shown.facts(now_ms, world.prices_in_force(daemon))
+        asked = rules.terminating(facts)
+        if asked is None:
+            spared = " (it is exempt, or may be)" if rules.spares(facts) else ""
+            world.fail(f"{what} although no policy in force asks for it{spared}: {facts}")
+        elif asked != policy:
+            world.fail(f"{what} by policy {policy}, but {asked} comes first: {facts}")
+        if newest.shown.version.run != self.intents[number].run:
+            world.fail(f"{what} although the intent was for run {self.intents[number].run} and this is another")
+
+    def _check_limits(self, daemon: Any, number: int, what: str, now_ms: int) -> None:
+        if daemon.most is None:
+            return
+        world = self.world
+        most = daemon.most
+        if world.plan.percent is not None:
+            most = min(most, max(3, world.most_running * world.plan.percent // 100))
+        since_ms = now_ms - world.plan.window_s * 1000 + SENT_ONCE_MS
+        firsts: dict[int, int] = {}
+        for one in self.sends:
+            firsts.setdefault(one.intent, one.at_ms)
+        used = sum(1 for at_ms in firsts.values() if at_ms > since_ms)
+        if used >= most:
+            world.fail(f"{what}, the {used + 1}. in the window, but the limits allow {most}")
+
+    def committed(self, owner: Any) -> None:
+        """
+        Look at what is on record after a commit.
+        """
+        world = self.world
+        world.count("commits", "done")
+        open_jobs: set[str] = set()
+        for number, job, state, outcome in world.store.rows("SELECT number, job_id, state, outcome FROM intents"):
+            if outcome is None:
+                if job in open_jobs:
+                    world.fail(f"two open intents for {job}")
+                open_jobs.add(job)
+            before = self.intents.get(number)
+            if before is None:
+                true = world.jobs.by_name.get(job)
+                run = true.now.run if true is not None else 0
+                self.intents[number] = Row(job, state, outcome, self.next(), run)
+                world.tell(f"intent {number} for {job} is on record")
+                continue
+            if (state, outcome) == (before.state, before.outcome):
+                continue
+            if before.outcome is not None:
+                world.fail(f"intent {number} had the outcome {before.outcome} and has {outcome} in state {state} now")
+            world.tell(f"intent {number} for {job} is {outcome or state} on record")
+            before.state, before.outcome = state, outcome
+            if outcome is not None:
+                world.count("outcomes", outcome)
+                if outcome == "confirmed":
+                    self._check_confirmed(number, job)
+
+    def _check_confirmed(self, number: int, job: str) -> None:
+        ours = [one for one in self.sends if one.intent == number and one.maybe]
+        if not ours:
+            self.world.fail(f"intent {number} is confirmed without a call that may have been carried out")
+            return
+        first = min(one.order for one in ours)
+        if not any(
+            one.job == job and one.began > first and one.shown.version.phase == "Terminated" for one in self.reads
+        ):
+            self.world.fail(f"intent {number} is confirmed, but {job} was not read back as Terminated")
+
+    def settled(self) -> None:
+        """
+        Judge the end: with the faults off for a while, nothing is open, nothing is forgotten, and the counters are true.
+        """
+        world = self.world
+        for number, row in self.intents.items():
+            outcomes = world.store.rows(
+                "SELECT count(*) FROM steps WHERE intent = ? AND state NOT IN ('intended', 'sending', 'denied', 'accepted')",
+                number,
+            )[0][0]
+            if row.outcome is None:
+                world.fail(f"intent {number} for {row.job} is still open, in state {row.state}")
+            elif outcomes != 1:
+                world.fail(f"intent {number} has {outcomes} outcomes")
+        daemon = world.acting()
+        if daemon is None:
+            world.fail("no daemon holds the ledger at the end")
+            return
+        self._check_counters(daemon)
+        self._check_nothing_forgotten(daemon)
+
+    def _check_counters(self, daemon: Any) -> None:
+        world = self.world
+        on_record = {
+            (policy, outcome): count
+            for policy, outcome, count in world.store.rows(
+                "SELECT policy, outcome, count(*) FROM intents WHERE outcome IS NOT NULL GROUP BY policy, outcome"
+            )
+        }
+        found = {(one.labels["policy"], one.labels["outcome"]): one.value for one in _samples(daemon.metrics.terminations)}
+        for key in on_record.keys() | {key for key, value in found.items() if value}:
+            if found.get(key, 0) != on_record.get(key, 0):
+                world.fail(f"the counter of {key} says {found.get(key, 0):g}, on record are {on_record.get(key, 0)}")
+        on_record = {
+            (policy, reason): count
+            for policy, reason, count in world.store.rows("SELECT policy, reason, count(*) FROM findings GROUP BY policy, reason")
+        }
+        found = {(one.labels["policy"], one.labels["reason"]): one.value for one in _samples(daemon.metrics.potential)}
+        for key in on_record.keys() | {key for key, value in found.items() if value}:
+            if found.get(key, 0) != on_record.get(key, 0):
+                world.fail(f"the counter of findings {key} says {found.get(key, 0):g}, on record are {on_record.get(key, 0)}")
+
+    def _check_nothing_forgotten(self, daemon: Any) -> None:
+        world, now_ms = self.world, self.world.true_ms()
+        rules, prices = world.in_force(daemon), world.prices_in_force(daemon)
+        if rules != world.folder:
+            world.fail("the policies in force are not those in the folder")
+        held = daemon.service.cycle.held
+        for job in world.jobs.by_name.values():
+            shown = Shown(job, job.now, job.now.hidden, now_ms)
+            asked = rules.terminating(shown.facts(now_ms, prices)) if job.now.there else None
+            if asked is None or asked != rules.terminating(shown.facts(now_ms - MATCHED_FOR_MS, prices)):
+                continue
+            if now_ms - max(job.now.since_ms, world.calm_since_ms) < MATCHED_FOR_MS:
+                continue
+            why = {one.reason for one in held.get(key_of(job.name), ())}
+            if not why:
+                world.fail(f"{job.name} matches {asked} and was neither terminated nor held back: {shown.facts(now_ms, prices)}")
+            elif strange := {one for one in why if not self._may_hold(daemon, job.name, one)}:
+                world.fail(f"{job.name} is held back by {strange} for no reason")
+
+    def _may_hold(self, daemon: Any, job: str, reason: str) -> bool:
+        world = self.world
+        if reason == "disarmed":
+            return not daemon.armed
+        if reason == "clock":
+            return bool(world.clock_set_ms is not None and world.true_ms() - world.clock_set_ms < 330_000)
+        if reason == "retry_later":
+            return any(row.job == job and row.outcome is not None for row in self.intents.values())
+        if reason == "limit":
+            return daemon.most is not None and bool(self.intents)
+        return False
+
+
+def _samples(counter: Any) -> list[Any]:
+    return [one for metric in counter.collect() for one in metric.samples if one.name.endswith("_total")]
+
+
+def when(at_ms: int) -> str:
+    """
+    A moment of the schedule, for a reader.
+    """
+    return f"{(at_ms - ORIGIN_MS) / 1000:9.3f} s"
