@@ -17,7 +17,7 @@ from guard.core.protocol import Outcome, State, Step, after_confirm, after_rerea
 from guard.core.records import Closing, Intent
 from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
-from guard.daemon.objections import held_back, in_flight, objection, too_early_ms
+from guard.daemon.objections import held_back, in_flight, named, objection, too_early_ms
 from guard.daemon.rereading import Rereading
 from guard.daemon.settling import Confirmation, settled
 from guard.daemon.targets import Target, renewed
@@ -29,6 +29,7 @@ from guard.daemon.tries import (
     MAX_EARLY,
     MAX_LATE,
     MAX_UNANSWERED,
+    OLDEST_READING_S,
     Tries,
 )
 from guard.daemon.view import View
@@ -172,6 +173,9 @@ class Enforcer:
             if (obstacle := await self._obstacle(intent, target, own)) is not None:
                 intent = await self._denied(intent, target, f"nothing was sent: {obstacle.note}", unanswered=unanswered)
                 return await self._give_up(intent, target, obstacle)
+            if (aged_s := (target.source.now_ms() - own.job.read_at_ms) / 1000) > OLDEST_READING_S:
+                why = f"nothing was sent: the reading is {aged_s:.0f} s old by now"
+                return await self._late(await self._denied(intent, target, why, unanswered=unanswered), target, tries)
             try:
                 await terminator.terminate(intent.draft.key.job_id, turn)
             except (TargetError, BadInput) as raised:
@@ -180,17 +184,17 @@ class Enforcer:
             return await self._not_accepted(intent, target, error, tries, unanswered=unanswered)
         intent = await self.ledger.advance(intent.number, State.ACCEPTED, at_ms=target.source.now_ms())
         self.metrics.accepted(intent)
-        log.info("termination.accepted", **_named(intent), lateness_ms=intent.lateness_ms, reason=intent.draft.reason)
+        log.info("termination.accepted", **named(intent), lateness_ms=intent.lateness_ms, reason=intent.draft.reason)
         return intent, False
 
     async def _late(self, intent: Intent, target: Target, tries: Tries) -> tuple[Intent, bool]:
         """
-        Go back to the re-read, because the reading grew old while the turn was waited for; nothing was sent.
+        Go back to the re-read, because the reading grew old while the turn or the commit was waited for; nothing was sent.
         """
         tries.late += 1
         if tries.late <= MAX_LATE:
             return intent, True
-        note = f"{MAX_LATE} readings grew old while the pace of the target was waited for, nothing was sent"
+        note = f"{MAX_LATE} readings grew old while the pace of the target or the ledger was waited for, nothing was sent"
         return await self._give_up(intent, target, Closing(outcome=Outcome.FAILED, note=note))
 
     async def _not_accepted(
@@ -278,10 +282,5 @@ class Enforcer:
         closed = await self.ledger.close(intent.number, closing, at_ms=target.source.now_ms())
         self.metrics.closed(closed)
         ended = {"outcome": closing.outcome.value, "note": closing.note, "reason": closed.draft.reason}
-        log.info("termination.settled", **_named(closed), **ended)
+        log.info("termination.settled", **named(closed), **ended)
         return closed
-
-
-def _named(intent: Intent) -> dict[str, object]:
-    about = intent.draft
-    return {"intent": intent.number, "job": about.key.job_id, "target": about.target, "policy": about.policy}

@@ -19,6 +19,14 @@ def in_flight(intent: Intent) -> bool:
     return intent.state in (State.SENDING, State.ACCEPTED)
 
 
+def named(intent: Intent) -> dict[str, object]:
+    """
+    Return what the log says of an intent, whatever becomes of it.
+    """
+    about = intent.draft
+    return {"intent": intent.number, "job": about.key.job_id, "target": about.target, "policy": about.policy}
+
+
 def held_back(hold: Hold) -> Closing:
     """
     Return the end of an intent of which no call is on its way when the gate is closed.

@@ -15,6 +15,8 @@ LONGEST_RETRY_S = 30.0
 LONGEST_ASKED_S = 60.0
 # A reading of the job is good for a call as long as the wait for its turn was no longer than this.
 LONGEST_HOLD_S = 2.0
+# And as long as it is no older than this once `sending` is on record: a commit may take long, and a process may be stopped.
+OLDEST_READING_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -87,6 +87,10 @@ def later(stand):
     stand.clock.seconds += 5
 
 
+def slow(stand):
+    stand.clock.seconds += 6
+
+
 @dataclass(frozen=True)
 class Row:
     """
@@ -157,6 +161,19 @@ ROWS = {
     "observed-after-sending": Row("no_longer_matches", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(OBSERVED)),)),
     "removed-after-sending": Row("no_longer_matches", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(NONE)),)),
     "exempted-after-sending": Row("exempt", TAKEN_BACK, 0, 0, when=(("after", "sending", 1, taking(ONE_DAY + EXEMPT)),)),
+    # A commit that took long, or a process that was stopped in it: the reading is too old for a call.
+    "slow-sending": Row(
+        "confirmed", "intended sending denied sending accepted", 1, 1, when=(("after", "sending", 1, slow),)
+    ),
+    "slow-sending-restarted": Row(
+        "no_longer_matches",
+        TAKEN_BACK,
+        0,
+        0,
+        text=ANY_RUNNING,
+        when=(("after", "sending", 1, slow), ("after", "sending", 1, restarted)),
+    ),
+    "slow-sending-for-ever": Row("failed", "intended" + 6 * " sending denied", 0, 0, when=(("after", "sending", 0, slow),)),
     "409-for-ever": Row("refused", "intended" + 4 * " sending denied", 4, 0, faults=(refusing(409, "ModelArts.2796"),)),
     "409-three-times": Row(
         "confirmed",

@@ -38,7 +38,7 @@ from guard.daemon.view import View
 from guard.daemon.watch import PolicyWatch
 from guard.errors import BadInput, LedgerUnusable, PolicyErrors
 
-WALK_S, LOOK_S, BEAT_S, CONFIRM_S = 30.0, 11.0, 9.0, 60.0
+WALK_S, LOOK_S, BEAT_S, CONFIRM_S = 30.0, 17.0, 14.0, 60.0
 _LOADED: dict[bytes, PolicySet | PolicyErrors] = {}
 _BOOKS: dict[bytes, PriceBook] = {}
 
@@ -124,6 +124,7 @@ class Daemon:
         self.armed: bool = world.armed
         self.most: int | None = world.most
         self.dead = False
+        self.misled = False
         self.stopped_until = 0.0
         self.service: Service | None = None
         self.lease: SimLease | None = None

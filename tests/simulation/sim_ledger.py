@@ -97,7 +97,7 @@ class Store:
             if world.ledger_is("full"):
                 raise sqlite3.OperationalError("database or disk is full")
         self._commit(connection)
-        world.oracle.committed(owner)
+        world.oracle.committed(owner, kinds)
         if owner is not None:
             for kind in kinds:
                 _come_by(world, f"committed:{kind}")
@@ -114,6 +114,8 @@ def _come_by(world: Any, place: str) -> None:
         # The database of a process that was killed is the same as after a failure; SQLAlchemy would close it for this one.
         raise sqlite3.OperationalError("killed") from None
     if any(one.act == "fail" for one in items):
+        if place.startswith("committed:"):
+            world.lose_answer()
         raise sqlite3.OperationalError("disk I/O error")
 
 

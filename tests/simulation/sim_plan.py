@@ -21,7 +21,7 @@ PLACES = (
     *(f"{when}:{kind}" for kind in ("intent", "sending", "accepted", "close") for when in ("write", "commit", "committed")),
     "pause.read",
 )
-UNREADABLE = ("duration", "start", "user", "node_count", "billing_code", "annotations", "phase")
+UNREADABLE = ("billing_code", "billing_code", "clocks", "clocks", "duration", "start", "user", "node_count", "annotations", "phase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,11 @@ def plan_of(seed: int) -> Plan:
     """
     draw = random.Random(seed)
     sets = _sets(draw)
-    jobs = tuple(_job(draw, number) for number in range(draw.randint(1, JOBS)))
-    swarm = {kind: draw.random() < 0.5 for kind in TROUBLE}
+    jobs = tuple(_job(draw, number) for number in range(draw.choice((1, 2, 3, 4, 5, JOBS))))
+    swarm = {kind: draw.random() < 0.35 for kind in TROUBLE}
     kinds = [kind for kind, wanted in swarm.items() if wanted] or ["crash"]
-    items = [
-        one
-        for job in jobs
-        if job.start_s is not None and draw.random() < 0.25
-        for one in (Item("end", (job.name, draw.choice(("Completed", "Failed"))), at_s=_moment(draw)),)
-    ]
-    for _ in range(draw.choice((2, 4, 6, 9, 14))):
+    items: list[Item] = []
+    for _ in range(draw.choice((2, 4, 7, 11, 16))):
         items += TROUBLE[draw.choice(kinds)](draw, jobs, sets)
     limits = draw.random()
     return Plan(
@@ -124,7 +119,7 @@ def plan_of(seed: int) -> Plan:
         sets=sets,
         items=tuple(items),
         prices=(draw.choice((10, 100)), 20),
-        tick_s=draw.choice((1.0, 4.0, 4.0, 8.0)),
+        tick_s=draw.choice((2.0, 5.0, 5.0, 9.0)),
         most=None if limits < 0.2 else draw.choice((1, 2, 3, 20)),
         percent=None if limits < 0.2 else draw.choice((20, 50, 100)),
         window_s=draw.choice((60, 600, 3600)),
@@ -145,8 +140,8 @@ def _job(draw: random.Random, number: int) -> JobPlan:
         from_s=from_s,
         start_s=None if waits else begins,
         nodes=draw.choice((1, 1, 3, 8)),
-        code=draw.choice((ECO, ECO, ECO, FULL)),
-        user=draw.choice(("ann", "ann", "vip")),
+        code=draw.choice((ECO, ECO, ECO, ECO, FULL)),
+        user=draw.choice(("ann", "ann", "ann", "vip")),
         notes=draw.choice(((), (), (("keep", "yes"),))),
         stops_in_s=draw.choice((0.0, 3.0, 3.0, 3.0, 20.0, 70.0)),
     )
@@ -175,7 +170,7 @@ def _clause(draw: random.Random) -> Clause:
 
 
 def _rules(draw: random.Random) -> RuleSet:
-    modes = ("enforce", "enforce", "enforce", "observe")
+    modes = ("enforce",) * 5 + ("observe",)
     policies = tuple(
         Rule(name, _clause(draw), draw.choice(modes), draw.choice(("terminate",) * 7 + ("notify",)))
         for name in ("one", "two", "three")[: draw.choice((1, 1, 2, 3))]
@@ -226,13 +221,13 @@ def _somewhere(draw: random.Random, act: str, *args: Any) -> Item:
     if draw.random() < 0.4:
         return Item(act, args, at_s=_moment(draw))
     place = draw.choice(PLACES)
-    often = {"show": 6, "list": 12, "pause.read": 40}
+    often = {"show": 5, "list": 9, "pause.read": 30}
     most = next((many for name, many in often.items() if place.startswith(name)), 3)
     return Item(act, args, place=place, nth=draw.randint(1, most))
 
 
 def _call_fault(draw: random.Random, call: str, kind: str, *args: Any) -> Item:
-    most = {"show": 10, "list": 20, "terminate": 3}[call]
+    most = {"show": 5, "list": 9, "terminate": 3}[call]
     return Item(kind, args, place=f"{call}.sent", nth=draw.randint(1, most))
 
 
@@ -261,6 +256,10 @@ def _odd(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
     if kind == "wrong_date":
         return [_call_fault(draw, draw.choice(CALLS), kind, draw.choice((-600, -30, 60, 600)))]
     return [_call_fault(draw, draw.choice(("show", "list")), kind)]
+
+
+def _ends(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
+    return [Item("end", (draw.choice(jobs).name, draw.choice(("Completed", "Failed"))), at_s=_moment(draw))]
 
 
 def _edits(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
@@ -353,6 +352,7 @@ TROUBLE: dict[str, Callable[[random.Random, Jobs, Sets], list[Item]]] = {
     "slow": _slow,
     "odd": _odd,
     "edits": _edits,
+    "ends": _ends,
     "crash": _crash,
     "stall": _stall,
     "rival": _rival,

@@ -153,4 +153,4 @@ def shown(rules: Sequence[Rule]) -> str:
     """
     Rules for a reader.
     """
-    return "; ".join(f"{one.name} ({one.mode or 'exemption'}) {_yaml(one.clause)}" for one in rules)
+    return "; ".join(f"{one.name} ({f'{one.mode}, {one.action}' if one.mode else 'exemption'}) {_yaml(one.clause)}" for one in rules)

@@ -47,6 +47,13 @@ class Version:
     notes: tuple[tuple[str, str], ...] = ()
     hidden: frozenset[str] = frozenset()
 
+    @property
+    def same(self) -> tuple[Any, ...]:
+        """
+        What only an edit changes.
+        """
+        return (self.run, self.requeued_ms, self.nodes, self.user, self.notes, self.hidden)
+
 
 @dataclass(slots=True)
 class TrueJob:
@@ -204,7 +211,7 @@ class Jobs:
         elif act == "rename":
             self.change(job, user=args[0])
         elif act == "hide":
-            self.change(job, hidden=one.hidden ^ {args[0]})
+            self.change(job, hidden=one.hidden ^ _fields(args[0]))
         elif act == "restart" and one.phase != "Terminating":
             self.change(job, phase="Running", secondary="", run=one.run + 1, start_ms=now_ms, end_ms=None, requeued_ms=None)
         elif act == "requeue" and one.phase == "Running":
@@ -238,6 +245,10 @@ class Jobs:
                 self.change(job, phase="Terminated", end_ms=self.now_ms())
 
         self._later(job.plan.stops_in_s, ended)
+
+
+def _fields(name: str) -> frozenset[str]:
+    return frozenset({"duration", "start"} if name == "clocks" else {name})
 
 
 def answered(status: int) -> TargetError:
@@ -335,7 +346,7 @@ class SimSource:
 
     def _shown(self, faults: Any) -> Callable[[TrueJob], Shown | None]:
         moment_ms = self._world.true_ms() - (STALE_MS if "stale" in faults else 0)
-        more = frozenset(faults.get("half", ()))
+        more = frozenset(_fields(faults["half"][0]) if "half" in faults else ())
 
         def show(job: TrueJob) -> Shown | None:
             version = job.at(moment_ms)

@@ -205,6 +205,14 @@ class World:
         book = daemon.service.cycle.view.terms.prices if daemon.service is not None else None
         return {one.code: int(one.price) for one in book.entries} if book is not None else {}
 
+    def lose_answer(self) -> None:
+        """
+        Note that a daemon takes something for failed that is on record, so that its counters lag until it starts anew.
+        """
+        owner = OWNER.get()
+        if isinstance(owner, Daemon):
+            owner.misled = True
+
     def ended(self, daemon: Daemon, after_s: float) -> None:
         """
         Start another process in the place of one that ended.
