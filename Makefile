@@ -4,7 +4,7 @@ VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 CORES  ?= 2
 
-.PHONY: demo stack dashboards chart test test-kill test-deploy lint lock fuzz bench soak
+.PHONY: demo stack dashboards chart test test-kill test-deploy lint lock fuzz bench simulate-faults soak
 
 demo: $(VENV)/.runtime
 	$(RUN) -m guard demo
@@ -53,6 +53,12 @@ test-replicas: $(VENV)/.dev debian
 # A minute of hostile policy files; a short run of the same stands among the tests.
 fuzz: $(VENV)/.dev
 	PYTHONPATH=. $(RUN) tests/fuzz/fuzz_policies.py --seconds 60
+
+# N random schedules of faults and crashes in virtual time, and every deliberate bug, which they have to find.
+N ?= 10000
+simulate-faults: $(VENV)/.dev
+	$(RUN) tests/simulation/simulate.py --schedules $(N) --fresh 100 --processes $(CORES)
+	$(RUN) tests/simulation/mutants.py --search 300 --processes $(CORES)
 
 # Every promised number, beside the bare figure of the same run; tables and JSON go to benchmarks/results.
 bench: $(VENV)/.dev

@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 GUARD = HERE.parent.parent / "guard"
 ENFORCE, GATE, OBJECTIONS = "daemon/enforce.py", "daemon/gate.py", "daemon/objections.py"
+SENDING = "intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())"
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,9 @@ MUTANTS = (
         "counts against the limits only what was sent",
         (
             (
-                "ledger/intents.py",
-                "counted = sa.or_(intents.c.sending_ms >= since_ms, unsent)",
-                "counted = intents.c.sending_ms >= since_ms",
+                "ledger/foregoing.py",
+                "sa.and_(_IS_OPEN, intents.c.sending_ms.is_(None)),",
+                "sa.false(),",
             ),
         ),
     ),
@@ -178,7 +179,13 @@ MUTANTS = (
     ),
     Mutant(
         "leaves the intents of an earlier process open",
-        (("daemon/cycle.py", "                if target is not None:\n                    self._drive", "                if False:\n                    self._drive"),),
+        (
+            (
+                "daemon/cycle.py",
+                "                if target is not None:\n                    self._drive",
+                "                if False:\n                    self._drive",
+            ),
+        ),
     ),
     Mutant(
         "counts from 0 after a restart",
@@ -205,11 +212,8 @@ MUTANTS = (
         (
             (
                 ENFORCE,
-                "            intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())\n",
-                "            try:\n"
-                "                intent = await self.ledger.advance(intent.number, State.SENDING, at_ms=target.source.now_ms())\n"
-                "            except Exception:\n"
-                "                pass\n",
+                f"            {SENDING}\n",
+                f"            try:\n                {SENDING}\n            except Exception:\n                pass\n",
             ),
         ),
     ),
@@ -243,7 +247,16 @@ def try_all(seeds: Sequence[int], *, processes: int) -> Iterator[tuple[str, tupl
     Try every mutant, each with its own seed first; yield with its name what found it.
     """
     # What the guard stands on is imported once, and the guard itself by each child from its own copy.
-    for name in ("sqlalchemy.dialects.sqlite", "prometheus_client", "structlog", "pydantic_settings", "httpx", "yaml", "msgspec", "apscheduler.schedulers.asyncio"):
+    for name in (
+        "sqlalchemy.dialects.sqlite",
+        "prometheus_client",
+        "structlog",
+        "pydantic_settings",
+        "httpx",
+        "yaml",
+        "msgspec",
+        "apscheduler.schedulers.asyncio",
+    ):
         importlib.import_module(name)
     tasks = [(index, [one.seed, *seeds]) for index, one in enumerate(MUTANTS)]
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
@@ -261,7 +274,9 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     missed = 0
     for name, found in try_all(range(chosen.search), processes=chosen.processes):
-        print(f"{name}: {'NOT FOUND' if found is None else f'seed {found[0]}: {found[1][:150]}'}", flush=True)
+        told = "NOT FOUND" if found is None else f"seed {found[0]}: {found[1][:150]}"
+        sys.stdout.write(f"{name}: {told}\n")
+        sys.stdout.flush()
         missed += found is None
     return 1 if missed else 0
 

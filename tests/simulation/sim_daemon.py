@@ -244,12 +244,8 @@ class Daemon:
         limits = None
         if self.most is not None:
             percent = None if world.plan.percent is None else Fraction(world.plan.percent)
-            limits = Limits(
-                window_ms=world.plan.window_s * 1000, max_terminations=self.most, max_percent_of_running=percent
-            )
-        rules = Rules(
-            limits=limits, walk_every_ms=int(WALK_S * 1000), armed_since_ms=int(world.clock.now() * 1000)
-        )
+            limits = Limits(window_ms=world.plan.window_s * 1000, max_terminations=self.most, max_percent_of_running=percent)
+        rules = Rules(limits=limits, walk_every_ms=int(WALK_S * 1000), armed_since_ms=int(world.clock.now() * 1000))
         return Cycle(targets=targets, view=view, enforcer=enforcer, rules=rules, deadlines={TARGET: Deadlines()})
 
     def _service(self, cycle: Cycle, folder: Any, prices: Any, lease: SimLease) -> Service:

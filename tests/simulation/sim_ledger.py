@@ -204,12 +204,17 @@ class SimLedger(SqlLedger):
         self.daemon.check()
         return answer
 
-    def _look(self, work: Callable[[sa.Connection], T]) -> T:
-        if self.daemon.dead:
-            raise Killed
-        if self.world.ledger_is("unreadable", "locked"):
-            raise sqlite3.OperationalError("database is locked")
-        return super()._look(work)
+    async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        self.daemon.check()
+
+        def asked(connection: sa.Connection) -> T:
+            if self.world.ledger_is("unreadable", "locked"):
+                raise sqlite3.OperationalError("database is locked")
+            return work(connection)
+
+        answer = await super().read(what, asked)
+        self.daemon.check()
+        return answer
 
 
 class SimLease(SqlLease):

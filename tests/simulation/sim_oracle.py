@@ -148,14 +148,10 @@ class Oracle:
         if abs(world.clock.set_off_s) > MAX_OFFSET_S:
             world.fail(f"{what} although its clock is off by {world.clock.set_off_s} s")
 
-    def _check_reading(
-        self, daemon: Any, job: str, policy: str, number: int, what: str, earlier: list[Send]
-    ) -> None:
+    def _check_reading(self, daemon: Any, job: str, policy: str, number: int, what: str, earlier: list[Send]) -> None:
         world, now_ms = self.world, self.world.true_ms()
         since = max([self.intents[number].order, *(one.ended or one.order for one in earlier)])
-        fresh = [
-            one for one in self.reads if one.daemon == daemon.number and one.job == job and one.began > since
-        ]
+        fresh = [one for one in self.reads if one.daemon == daemon.number and one.job == job and one.began > since]
         if not fresh:
             world.fail(f"{what} without a reading of it since the intent or the call before")
             return
@@ -181,9 +177,13 @@ class Oracle:
         if world.plan.percent is not None:
             most = min(most, max(3, world.most_running * world.plan.percent // 100))
         since_ms = now_ms - world.plan.window_s * 1000 + SENT_ONCE_MS
+        # The limits go by when an intent was first on record as sending; a call that is sent once more after a long break,
+        # as after a restart, is not counted again.
+        counted = {row[0] for row in world.store.rows("SELECT number FROM intents WHERE sending_ms > ?", since_ms)}
         firsts: dict[int, int] = {}
         for one in self.sends:
-            firsts.setdefault(one.intent, one.at_ms)
+            if one.intent in counted:
+                firsts.setdefault(one.intent, one.at_ms)
         used = sum(1 for at_ms in firsts.values() if at_ms > since_ms)
         if used >= most:
             world.fail(f"{what}, the {used + 1}. in the window, but the limits allow {most}")
@@ -232,7 +232,8 @@ class Oracle:
         """
         world, since_ms = self.world, self.world.true_ms() - UNCHANGED_MS
         rule = next((one for one in world.in_force(daemon).policies if one.name == policy), None)
-        recent = {one.same for one in job.past if one.since_ms > since_ms} | {job.now.same}
+        began = job.at(since_ms)
+        recent = {one.same for one in job.past if one.since_ms > since_ms or one is began} | {job.now.same}
         if rule is None or world.edits or len(recent) > 1 or "waiting" in str(rule.clause):
             return
         shown = Shown(job, job.now, frozenset(), world.true_ms())
@@ -246,9 +247,7 @@ class Oracle:
             self.world.fail(f"intent {number} is confirmed without a call that may have been carried out")
             return
         first = min(one.order for one in ours)
-        if not any(
-            one.job == job and one.began > first and one.shown.version.phase == "Terminated" for one in self.reads
-        ):
+        if not any(one.job == job and one.began > first and one.shown.version.phase == "Terminated" for one in self.reads):
             self.world.fail(f"intent {number} is confirmed, but {job} was not read back as Terminated")
 
     def settled(self) -> None:
@@ -291,12 +290,16 @@ class Oracle:
             return
         on_record = {
             (policy, reason): count
-            for policy, reason, count in world.store.rows("SELECT policy, reason, count(*) FROM findings GROUP BY policy, reason")
+            for policy, reason, count in world.store.rows(
+                "SELECT policy, reason, count(*) FROM findings GROUP BY policy, reason"
+            )
         }
         found = {(one.labels["policy"], one.labels["reason"]): one.value for one in _samples(daemon.metrics.potential)}
         for key in on_record.keys() | {key for key, value in found.items() if value}:
             if found.get(key, 0) != on_record.get(key, 0):
-                world.fail(f"the counter of findings {key} says {found.get(key, 0):g}, on record are {on_record.get(key, 0)}")
+                world.fail(
+                    f"the counter of findings {key} says {found.get(key, 0):g}, on record are {on_record.get(key, 0)}"
+                )
 
     def _check_nothing_forgotten(self, daemon: Any) -> None:
         world, now_ms = self.world, self.world.true_ms()
@@ -313,7 +316,9 @@ class Oracle:
                 continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
             if not why:
-                world.fail(f"{job.name} matches {asked} and was neither terminated nor held back: {shown.facts(now_ms, prices)}")
+                world.fail(
+                    f"{job.name} matches {asked} and was neither terminated nor held back: {shown.facts(now_ms, prices)}"
+                )
             elif strange := {one for one in why if not self._may_hold(daemon, job.name, one)}:
                 world.fail(f"{job.name} is held back by {strange} for no reason")
 

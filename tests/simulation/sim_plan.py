@@ -21,7 +21,18 @@ PLACES = (
     *(f"{when}:{kind}" for kind in ("intent", "sending", "accepted", "close") for when in ("write", "commit", "committed")),
     "pause.read",
 )
-UNREADABLE = ("billing_code", "billing_code", "clocks", "clocks", "duration", "start", "user", "node_count", "annotations", "phase")
+UNREADABLE = (
+    "billing_code",
+    "billing_code",
+    "clocks",
+    "clocks",
+    "duration",
+    "start",
+    "user",
+    "node_count",
+    "annotations",
+    "phase",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """
 The policies of the simulation, and an oracle that judges them without a line of the guard: plain Python over plain facts.
 
-A clause is a tuple: ("all" | "any", clause, ...), ("not", clause) or (field, operator, operand). Three values are True, False
-and None for UNKNOWN. Spans are in milliseconds.
+A clause is a tuple: ("all" | "any", clause, ...), ("not", clause) or (field, operator, operand). Three values are True,
+False and None for UNKNOWN. Spans are in milliseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,8 +107,9 @@ def _judge(clause: Clause, facts: Mapping[str, Any], *, absent: bool | None) -> 
         return absent
     if value is None:
         return None
-    tests = {"eq": value == operand, "ne": value != operand}
-    return tests[operator] if operator in tests else value > operand
+    if operator == "gt":
+        return bool(value > operand)
+    return bool((value == operand) is (operator == "eq"))
 
 
 def _fields(clause: Clause) -> set[str]:
@@ -153,4 +154,6 @@ def shown(rules: Sequence[Rule]) -> str:
     """
     Rules for a reader.
     """
-    return "; ".join(f"{one.name} ({f'{one.mode}, {one.action}' if one.mode else 'exemption'}) {_yaml(one.clause)}" for one in rules)
+    return "; ".join(
+        f"{one.name} ({f'{one.mode}, {one.action}' if one.mode else 'exemption'}) {_yaml(one.clause)}" for one in rules
+    )

@@ -1,8 +1,8 @@
 """
 A model of ModelArts: jobs with their whole past, and a source and a terminator that reach it over a bad network.
 
-The model implements the ports of the guard. An answer shows what the service knew when the call arrived there, or half a minute
-before; a call that was sent arrives whether its sender still lives or not.
+The model implements the ports of the guard. An answer shows what the service knew when the call arrived there, or half a
+minute before; a call that was sent arrives whether its sender still lives or not.
 """
 
 import asyncio
@@ -256,7 +256,7 @@ def answered(status: int) -> TargetError:
     The error that the guard's client makes of an answer.
     """
     kinds: dict[int, Callable[..., TargetError]] = {401: Unauthorized, 403: NeedsPerson, 409: Conflict, 2775: JobGone}
-    kind = kinds.get(status, Retryable if status == 429 or status >= 500 and status != 2775 else Refused)
+    kind = kinds.get(status, Retryable if status == 429 or (status >= 500 and status != 2775) else Refused)
     if status == 2775:
         return kind("no such job", status=400, code="ModelArts.2775")
     return kind(f"answered with {status}", status=status)
@@ -335,9 +335,7 @@ class SimSource:
         daemon.check()
         if date_s is not None:
             text = email.utils.formatdate(int(date_s), usegmt=True)
-            received = SimpleNamespace(
-                response=SimpleNamespace(headers={"date": text}), received_at=world.clock.monotonic()
-            )
+            received = SimpleNamespace(response=SimpleNamespace(headers={"date": text}), received_at=world.clock.monotonic())
             self._time.note(received)  # type: ignore[arg-type]
         world.come_by(f"{call}.answered")
         if isinstance(value, TargetError):

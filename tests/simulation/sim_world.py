@@ -27,9 +27,21 @@ CALM_S = 100.0
 MOST_DAEMONS = 2
 # What a plan may ask of whoever comes by; everything else happens to the world.
 ASKED = frozenset(
-    (
-        "status reset_before reset_after slow_out slow_back stale half twice other_job wrong_date fail slow wait"
-    ).split()
+    [
+        "status",
+        "reset_before",
+        "reset_after",
+        "slow_out",
+        "slow_back",
+        "stale",
+        "half",
+        "twice",
+        "other_job",
+        "wrong_date",
+        "fail",
+        "slow",
+        "wait",
+    ]
 )
 
 

@@ -73,6 +73,14 @@ def run_all(
     return counts, wrong, turns, ran
 
 
+def say(text: str) -> None:
+    """
+    Print something, at once.
+    """
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def table(counts: Counter[tuple[str, str]]) -> str:
     """
     The counts for a reader, the most frequent first.
@@ -112,19 +120,19 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.seed:
         bad = run_some(chosen.seed)[1]
         for seed in chosen.seed:
-            print(story(seed))
+            say(story(seed))
         return 1 if bad else 0
     fresh = [random.SystemRandom().randrange(10**6, 10**9) for _ in range(chosen.fresh)]
     if fresh:
-        print(f"fresh seeds: {' '.join(map(str, fresh))}", flush=True)
+        say(f"fresh seeds: {' '.join(map(str, fresh))}")
     began = time.perf_counter()
     counts, wrong, turns, ran = run_all([*range(chosen.schedules), *fresh], processes=chosen.processes, most_wrong=1)
     seconds = time.perf_counter() - began
-    print(f"{ran:,} schedules in {seconds:.0f} s ({ran / seconds:.1f} a second), {turns:,} callbacks of daemons")
-    print(table(counts))
+    say(f"{ran:,} schedules in {seconds:.0f} s ({ran / seconds:.1f} a second), {turns:,} callbacks of daemons")
+    say(table(counts))
     for seed, what in wrong:
-        print(f"\nseed {seed}: {what}\n{story(seed)}\n\nAgain: python tests/simulation/simulate.py --seed {seed}")
-    print("something did not hold" if wrong else "every invariant held in every one of them")
+        say(f"\nseed {seed}: {what}\n{story(seed)}\n\nAgain: python tests/simulation/simulate.py --seed {seed}")
+    say("something did not hold" if wrong else "every invariant held in every one of them")
     return 1 if wrong else 0
 
 
