@@ -14,13 +14,16 @@ from sim_service import Shown, TrueJob, key_of
 
 from guard.errors import NoAnswer, Retryable, TargetError
 
-GRACE_MS = 1_000
-OLDEST_READING_MS = 20_000
+# From the gate's last question to the call no time passes, unless the process is stopped in between (design section 5).
+GRACE_MS = 2
+STOPPED_GRACE_MS = 3_000
+OLDEST_READING_MS = 6_000
 MAX_OFFSET_S = 121.5
 SENT_ONCE_MS = 10_000
 MATCHED_FOR_MS = 40_000
 LONGEST_INTENT_MS = 75_000
 UNCHANGED_MS = 70_000
+NOTHING_DONE = frozenset({"held_back", "exempt", "refused", "no_longer_matches"})
 
 
 @dataclass(slots=True)
@@ -136,14 +139,16 @@ class Oracle:
         world = self.world
         if not daemon.armed:
             world.fail(f"{what} although it is disarmed")
-        if world.paused_since_ms is not None and now_ms - world.paused_since_ms > GRACE_MS:
+        was_stopped = daemon.stopped_until > world.loop.time() - 0.1
+        grace_ms = STOPPED_GRACE_MS if was_stopped else GRACE_MS
+        if world.paused_since_ms is not None and now_ms - world.paused_since_ms > grace_ms:
             pause = world.store.rows("SELECT until_ms FROM pause")
             if world.pause_file.exists() or (pause and (pause[0][0] is None or pause[0][0] > world.clock.now() * 1000)):
                 world.fail(f"{what} although it is paused for {(now_ms - world.paused_since_ms) / 1000:.1f} s")
         holder = world.store.rows("SELECT token, beat_ms FROM lease")
         if not holder or daemon.lease is None or holder[0][0] != daemon.lease.token:
             world.fail(f"{what} without holding the ledger")
-        if world.ledger_down_since_ms is not None and now_ms - world.ledger_down_since_ms > GRACE_MS:
+        if world.ledger_down_since_ms is not None and now_ms - world.ledger_down_since_ms > grace_ms:
             world.fail(f"{what} although the ledger cannot be used")
         if abs(world.clock.set_off_s) > MAX_OFFSET_S:
             world.fail(f"{what} although its clock is off by {world.clock.set_off_s} s")
@@ -225,6 +230,8 @@ class Oracle:
                 world.count("outcomes", outcome)
                 if outcome == "confirmed":
                     self._check_confirmed(number, job)
+                elif outcome in NOTHING_DONE and any(one.intent == number and one.maybe for one in self.sends):
+                    world.fail(f"intent {number} is {outcome} although a call for it may have been carried out")
 
     def _check_deadline(self, daemon: Any, job: TrueJob, policy: str, deadline_ms: int) -> None:
         """

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim_policies import ECO, FULL, Clause, Rule, RuleSet, shown
 
-ACTIVE_S = 120.0
+ACTIVE_S = 80.0
 JOBS = 7
 CALLS = ("show", "list", "terminate")
 COMMITS = ("intent", "sending", "accepted", "denied", "close", "remember", "findings", "walk", "lease")
@@ -320,7 +320,12 @@ def _gates(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
     act = draw.choice(("pause", "pause", "pause_file"))
     again = Item("resume" if act == "pause" else "unpause_file", (), at_s=_moment(draw))
     length = (draw.choice((0, 0, 20)),) if act == "pause" else ()
-    return [_somewhere(draw, act, *length), again]
+    first = _somewhere(draw, act, *length)
+    if draw.random() < 0.3:
+        first = Item(
+            act, length, place=draw.choice(("write:sending", "commit:sending", "show.sent")), nth=draw.randint(1, 3)
+        )
+    return [first, again]
 
 
 def _policies(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:

@@ -23,7 +23,7 @@ from sim_service import Jobs
 
 from guard.core.records import Pause
 
-CALM_S = 100.0
+CALM_S = 85.0
 MOST_DAEMONS = 2
 # What a plan may ask of whoever comes by; everything else happens to the world.
 ASKED = frozenset(
@@ -276,6 +276,8 @@ class World:
     def _pause(self, seconds: float) -> None:
         now_ms = int(self.clock.now() * 1000)
         until_ms = now_ms + int(seconds * 1000) if seconds else None
+        if not self.pause_file.exists() and not self._is_paused(now_ms):
+            self.paused_since_ms = None
         self.store.set_pause(Pause(reason="simulated", since_ms=now_ms, until_ms=until_ms))
         self._note_pause()
 
@@ -290,6 +292,9 @@ class World:
     def _unpause_file(self) -> None:
         self.pause_file.unlink(missing_ok=True)
         self._note_pause()
+
+    def _is_paused(self, now_ms: int) -> bool:
+        return any(row[0] is None or row[0] > now_ms for row in self.store.rows("SELECT until_ms FROM pause"))
 
     def _note_pause(self) -> None:
         if self.pause_file.exists() or self.store.rows("SELECT 1 FROM pause"):

@@ -14,13 +14,13 @@ HERE = Path(__file__).resolve().parent
 
 def test_every_mutant_is_found():
     """
-    Each deliberate bug breaks an invariant in the schedule that is known to find it, or in one of the first seeds.
+    Each deliberate bug breaks an invariant in the schedule that is known to find it; the guard as it is breaks none in it.
     """
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, str(HERE / "mutants.py"), "--processes", "2", "--search", "60"]
+    command = [sys.executable, str(HERE / "mutants.py"), "--processes", "2"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == len(MUTANTS) >= 10
+    assert len(done.stdout.splitlines()) == len(MUTANTS) + 1 >= 11
 
 
 def test_a_mutant_changes_what_stands_in_the_code(tmp_path):
