@@ -140,9 +140,9 @@ MUTANTS = (
         "counts against the limits only what was sent",
         (
             (
-                "ledger/foregoing.py",
-                "sa.and_(_IS_OPEN, intents.c.sending_ms.is_(None)),",
-                "sa.false(),",
+                "ledger/room.py",
+                "_COUNTED = sa.or_(intents.c.last_sending_ms >= _SINCE, intents.c.outcome.is_(None))",
+                "_COUNTED = intents.c.last_sending_ms >= _SINCE",
             ),
         ),
         known(at("show.sent", "slow_out", 3.0), jobs=2, most=1, percent=100),
@@ -193,8 +193,8 @@ MUTANTS = (
         (
             (
                 ENFORCE,
-                "        hold = await self.gate.closed(target)\n        return held_back",
-                "        hold = None if intent.sent else await self.gate.closed(target)\n        return held_back",
+                "        hold = await self.gate.closed(target, intent.draft.policy)\n        return held_back",
+                "        hold = None if intent.sent else await self.gate.closed(target, intent.draft.policy)\n        return held_back",
             ),
         ),
         known(at("committed:sending", "crash", 5.0), Item("pause", (0,), at_s=12.0)),

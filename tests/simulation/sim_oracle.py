@@ -182,14 +182,7 @@ class Oracle:
         if world.plan.percent is not None:
             most = min(most, max(3, world.most_running * world.plan.percent // 100))
         since_ms = now_ms - world.plan.window_s * 1000 + SENT_ONCE_MS
-        # The limits go by when an intent was first on record as sending; a call that is sent once more after a long break,
-        # as after a restart, is not counted again.
-        counted = {row[0] for row in world.store.rows("SELECT number FROM intents WHERE sending_ms > ?", since_ms)}
-        firsts: dict[int, int] = {}
-        for one in self.sends:
-            if one.intent in counted:
-                firsts.setdefault(one.intent, one.at_ms)
-        used = sum(1 for at_ms in firsts.values() if at_ms > since_ms)
+        used = len({one.intent for one in self.sends if one.at_ms > since_ms})
         if used >= most:
             world.fail(f"{what}, the {used + 1}. in the window, but the limits allow {most}")
 
@@ -346,8 +339,10 @@ class Oracle:
             return bool(world.clock_set_ms is not None and world.true_ms() - world.clock_set_ms < 330_000)
         if reason == "retry_later":
             return any(row.job == job and row.outcome is not None for row in self.intents.values())
-        if reason == "limit":
+        if reason in ("limit", "first_enforce"):
             return daemon.most is not None and bool(self.intents)
+        if reason == "breaker":
+            return bool(world.store.rows("SELECT 1 FROM breakers"))
         return False
 
 
