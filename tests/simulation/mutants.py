@@ -194,7 +194,8 @@ MUTANTS = (
             (
                 ENFORCE,
                 "        hold = await self.gate.closed(target, intent.draft.policy)\n        return held_back",
-                "        hold = None if intent.sent else await self.gate.closed(target, intent.draft.policy)\n        return held_back",
+                "        hold = None if intent.sent else await self.gate.closed(target, intent.draft.policy)\n"
+                "        return held_back",
             ),
         ),
         known(at("committed:sending", "crash", 5.0), Item("pause", (0,), at_s=12.0)),
