@@ -25,7 +25,7 @@ TARGETS = int(os.environ.get("GUARD_TEST_TARGETS", "12"))
 PROMISED_S = 5.0 if TARGETS >= 300 else 30.0
 LEASE_S = 8.0
 LOOK_S = 3 if TARGETS < 300 else 20
-PATIENCE_S = 30 + TARGETS / 2
+PATIENCE_S = 90 + TARGETS / 2
 DURATIONS = {
     "lease_duration": "8s",
     "lease_renew_deadline": "5s",
