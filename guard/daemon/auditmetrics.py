@@ -32,6 +32,12 @@ class AuditMetrics:
         for one in (self._position, self._hash, self._changed):
             one.labels(target)
 
+    def end(self, target: str) -> None:
+        """
+        Show the chain of a target no more; its series are dropped by whoever drops all of the target's.
+        """
+        self._known.discard(target)
+
     def show(self, head: Head) -> None:
         """
         Show where a chain ends.

@@ -2,11 +2,13 @@
 The breaker as it runs: it measures before the acts, opens on a jump, keeps its levels, and notices when it was closed.
 
 The arithmetic is in ``core.breaker``. Whether it is open is on record only, and the gate asks there before every call; what
-is held in here are the levels, and what was open when it was looked at last. Only who holds the ledger measures.
+is held in here are the levels, and what was open when it was looked at last. Each replica measures the targets that it acts
+on: a level of matches belongs to the targets over which it was taken, and of others there is none until they were walked.
 """
 
+import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -50,11 +52,12 @@ class Measured:
 @dataclass(slots=True, kw_only=True)
 class Breakers:
     """
-    Watches for anomalies over *targets*. *open* is what was open at the last look; *levels* are None until they were read.
+    Watches for anomalies over the *active* ones of *targets*. *open* is what was open at the last look; *levels* are None
+    until they were read, which they are anew when the active targets change.
     """
 
     targets: Collection[str]
-
+    active: Set[str]
     view: View
     gate: Gate
     metrics: Metrics
@@ -63,6 +66,7 @@ class Breakers:
     _confirmed: int | None = field(default=None, repr=False)
     # By which prices the fleet was measured last, and how many kinds of jobs it had then.
     _priced: tuple[object, int, int] = field(default=(None, 0, 0), repr=False)
+    _fleet: frozenset[str] = field(default=frozenset(), repr=False)
 
     async def trip(self, orders: Sequence[Order], rules: BreakerRules | None, *, dear: bool) -> bool:
         """
@@ -98,7 +102,8 @@ class Breakers:
         now_ms, unclosed = self.gate.now_ms(), await book.unclosed()
         there = tuple(one for one in unclosed if one.holds(now_ms))
         gone = [one for one in self.open if _key(one) not in {_key(other) for other in there}]
-        if self.levels is None:
+        if self.levels is None or self._fleet != self.active:
+            self._fleet = frozenset(self.active)
             self.levels = _recalled(await book.levels(), over=[one for one in unclosed if not one.holds(now_ms)])
         for one in gone:
             # Without a level it does not open again by the same anomaly.
@@ -139,7 +144,8 @@ class Breakers:
                 # What is not measured any more keeps its level: a policy that comes back is held against it.
                 kept[one.key] = one.level
         if kept != levels:
-            texts = {(cause.value, name): level for (cause, name), level in kept.items()}
+            # The others may be another replica's, who has newer ones.
+            texts = {(key[0].value, key[1]): level for key, level in kept.items() if levels.get(key) != level}
             await self.gate.ledger.breaker.set_levels(texts, at_ms=self.gate.now_ms())
             self.levels = kept
         if opened:
@@ -155,16 +161,16 @@ class Breakers:
 
     def _matches(self, rules: BreakerRules, names: Collection[str]) -> Iterator[Measured]:
         counts, live = self.view.verdicts(), len(self.view.watched)
-        whole = all(name in self.view.complete for name in self.targets)
+        whole = all(name in self.view.complete for name in self.active)
         for policy in self.view.policies.policies:
             if rules.match_jump is None or policy.name not in names or not policy.terminates:
                 continue
             now, key = Share(count=counts[policy.name, Verdict.MATCH], of=live), (Cause.MATCHES, policy.name)
-            level = self._share_of(key, digest=policy.digest)
+            level = self._share_of(key, about=self._about(policy.digest))
             trouble = ""
             if level is not None and jumped(now, level, by_percent=rules.match_jump):
                 trouble = f"policy {policy.name} matches {now}, and it was {level}"
-            text = _text_of(now, policy.digest)
+            text = _text_of(now, self._about(policy.digest))
             yield Measured(scope=Scope.POLICY, key=key, level=text, trouble=trouble, whole=whole)
 
     def _unreadable(self, rules: BreakerRules, targets: Collection[str]) -> Iterator[Measured]:
@@ -219,20 +225,28 @@ class Breakers:
         self._priced = (book, now_ms, max(more, kinds))
         return anew
 
-    def _share_of(self, key: Key, *, digest: str = "") -> Share | None:
+    def _share_of(self, key: Key, *, about: str = "") -> Share | None:
         text = (self.levels or {}).get(key)
         if text is None:
             return None
-        share, about = _parsed(text)
-        return share if about == digest else None
+        share, taken_of = _parsed(text)
+        return share if taken_of == about else None
+
+    def _about(self, digest: str) -> str:
+        """
+        Return what a level of matches belongs to: the policy, and the targets if they are not all.
+        """
+        if self._fleet == set(self.targets):
+            return digest
+        return f"{digest}/{hashlib.sha256(chr(10).join(sorted(self._fleet)).encode()).hexdigest()[:12]}"
 
 
 def _key(one: Breaker) -> Key:
     return one.cause, one.name
 
 
-def _text_of(share: Share, digest: str = "") -> str:
-    return json.dumps([share.count, share.of, digest])
+def _text_of(share: Share, about: str = "") -> str:
+    return json.dumps([share.count, share.of, about])
 
 
 def _recalled(found: Mapping[tuple[str, str], tuple[str, int]], *, over: Sequence[Breaker]) -> dict[Key, str]:
@@ -257,8 +271,8 @@ def _recalled(found: Mapping[tuple[str, str], tuple[str, int]], *, over: Sequenc
 
 
 def _parsed(text: str) -> tuple[Share, str]:
-    count, of, digest = json.loads(text)
-    return Share(count=int(count), of=int(of)), digest
+    count, of, about = json.loads(text)
+    return Share(count=int(count), of=int(of)), about
 
 
 def _rates_of(text: str) -> tuple[str, Mapping[str, Fraction]]:

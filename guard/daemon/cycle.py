@@ -69,7 +69,7 @@ class Cycle:
         self.active.update(self.targets)
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
         gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
-        self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets)
+        self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets, active=self.active)
         self.reported, self.remembering = Reported(self.enforcer), Remembering(ledger, self.view, gate.lease)
         self.recall = Recall(view=self.view, gate=gate, remembering=self.remembering)
 

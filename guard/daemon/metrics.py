@@ -101,9 +101,7 @@ class Metrics:
         self.paces = PaceMetrics(self.registry, PREFIX)
         self.fleet = FleetMetrics(self.registry, PREFIX)
         self.audit = AuditMetrics(self.registry, PREFIX)
-        self.ledger_usable = gauge(
-            "ledger_usable", "1 if the ledger takes what is written to it; else nothing is terminated."
-        )
+        self.ledger_usable = gauge("ledger_usable", "1 if the ledger takes writes; else nothing is terminated.")
         self.ledger_usable.set(1)
         self.open_intents = gauge("ledger_open_intents", "Intents without an outcome.")
         self.oldest_intent = gauge(
@@ -196,6 +194,7 @@ class Metrics:
         """
         self.registry.forget(target, but=[self.leader])
         self.fleet.forget(target)
+        self.audit.end(target)
         self.leader.labels(target).set(0)
 
     def took_policies(self, policies: PolicySet, targets: Iterable[str], *, at: float) -> None:

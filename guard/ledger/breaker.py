@@ -16,6 +16,7 @@ from guard.core.plan import Rule
 from guard.core.windows import Window
 from guard.ledger import audit
 from guard.ledger.breakertables import breakers, confirmations, levels
+from guard.ledger.engine import insert
 from guard.ledger.glance import NO_BREAKER, Looked
 from guard.ledger.history import Transactions
 from guard.ledger.room import acted, window
@@ -75,7 +76,7 @@ class SqlBreaker:
 
     async def set_levels(self, wanted: Levels, *, at_ms: int) -> None:
         """
-        Replace all levels.
+        Insert or replace these levels.
         """
         await self._ledger.write("take the levels of the breaker", lambda at: set_levels(at, wanted, at_ms=at_ms))
 
@@ -165,12 +166,12 @@ def levels_of(connection: sa.Connection) -> dict[tuple[str, str], tuple[str, int
 
 def set_levels(connection: sa.Connection, wanted: Levels, *, at_ms: int) -> None:
     """
-    Replace all levels.
+    Insert or replace these levels.
     """
-    connection.execute(sa.delete(levels))
-    rows = [{"cause": cause, "name": name, "level": level, "at_ms": at_ms} for (cause, name), level in wanted.items()]
-    if rows:
-        connection.execute(sa.insert(levels), rows)
+    for (cause, name), level in wanted.items():
+        now = {"level": level, "at_ms": at_ms}
+        put = insert(levels).values(cause=cause, name=name, **now)
+        connection.execute(put.on_conflict_do_update(index_elements=["cause", "name"], set_=now))
 
 
 def confirm(connection: sa.Connection, one: Confirmation) -> bool:

@@ -48,7 +48,7 @@ class BreakerBook(Protocol):
 
     async def set_levels(self, wanted: Mapping[tuple[str, str], str], *, at_ms: int) -> None:
         """
-        Replace all levels.
+        Insert or replace these levels.
         """
         ...
 

@@ -3,6 +3,7 @@ The breaker over the simulator: what opens it before anything is sent, that it s
 """
 
 import asyncio
+import json
 from fractions import Fraction
 
 import pytest
@@ -214,6 +215,35 @@ def test_a_policy_that_comes_back_has_its_level():
         stand.take(ONE_DAY)
         await stand.walk()
         assert (stand.sent(), len(await opened(stand))) == (0, 1)
+
+    on_stand(act, *fleet(30), *fleet(10, hours=SOON, name="soon"), breaker=RULES)
+
+
+def test_a_level_belongs_to_the_targets_it_was_taken_of():
+    """
+    A replica that acts on a part of the targets goes by what it measured of these, and not by another replica's levels.
+    """
+
+    async def act(stand):
+        (digest,) = {one.digest for one in stand.cycle.view.policies.policies}
+        stand.cycle.breakers.targets = {"lab", "elsewhere"}
+        of_all = json.dumps([0, 400, digest])
+        await stand.walk()
+        await stand.raw.breaker.set_levels(
+            {("matches", "one-day"): of_all, ("unreadable", "elsewhere"): '[0, 9, ""]'}, at_ms=2
+        )
+        at_once(stand)
+        await stand.walk()
+        assert (stand.sent(), await opened(stand)) == (0, [(Scope.POLICY, "one-day", Cause.MATCHES)])
+        assert {text for text, _ in (await stand.raw.breaker.levels()).values()} >= {of_all, '[0, 9, ""]'}
+        await reset(stand)
+        await stand.raw.breaker.set_levels({("matches", "one-day"): of_all}, at_ms=3)
+        await stand.http.aclose()
+        stand.begin()
+        stand.cycle.breakers.targets = {"lab", "elsewhere"}
+        await stand.walk()
+        assert (len(stand.accepted()), await opened(stand)) == (10, [])
+        assert (await stand.raw.breaker.levels())["matches", "one-day"][0] != of_all
 
     on_stand(act, *fleet(30), *fleet(10, hours=SOON, name="soon"), breaker=RULES)
 

@@ -187,11 +187,12 @@ def test_open_and_closed_on_record(url):
         assert list(await book.unclosed()) == []
         assert [await book.open(one) for one in (BREAKER, BREAKER, target)] == [True, False, True]
         assert list(await book.unclosed()) == [BREAKER, target]
-        await book.set_levels({("matches", "day"): "[1, 2]", ("unreadable", "lab"): "x"}, at_ms=1)
+        await book.set_levels({("matches", "day"): "[1, 2]", ("unreadable", "lab"): "w"}, at_ms=1)
+        await book.set_levels({("unreadable", "lab"): "x"}, at_ms=2)
         assert list(await book.reset(by="al", reason="ok", at_ms=200, only=(Scope.POLICY, "other"))) == []
         assert list(await book.reset(by="al", reason="ok", at_ms=200, only=(Scope.POLICY, "day"))) == [BREAKER]
         assert list(await book.unclosed()) == [target]
-        assert await book.levels() == {("unreadable", "lab"): ("x", 1)}
+        assert await book.levels() == {("unreadable", "lab"): ("x", 2)}
         assert list(await book.reset(by="al", reason="all", at_ms=300)) == [target]
         assert (await book.levels(), list(await book.unclosed())) == ({}, [])
         closed = replace(BREAKER, closed_ms=200, closed_by="al", closed_why="ok")
