@@ -13,6 +13,8 @@ Nothing in here knows what a call is. Every attempt takes a turn of its own; the
 * Lanes are served in the order of ``Lane``; within a lane the smallest rank, then first come. Only after
   ``CONFIRMS_IN_A_ROW`` confirmations, which may go on for many minutes, does a waiting discovery come before the next one.
   Kills make way for nobody: the limits bound how many there are.
+* While a turn of a kill is held, discovery gets one only every ``MAKE_WAY_S``: what it reads takes this process's time as
+  well, and at hundreds of kills a minute a walk would leave them none. So a walk goes on in the gaps, and never stands still.
 
 As shares only shrink from lane to lane, what stops the most urgent of those that wait stops all others too, so only that
 one is looked at. One task sleeps while a turn is due to come with time, and none does while nobody waits.
@@ -30,6 +32,7 @@ PER_SECOND = 20.0
 IN_FLIGHT = 16
 SHARES = {Lane.TERMINATE: 1.0, Lane.CHECK: 7 / 8, Lane.CONFIRM: 3 / 4, Lane.DISCOVERY: 1 / 2}
 CONFIRMS_IN_A_ROW = 4
+MAKE_WAY_S = 0.25
 BURST_S = 2.0
 FLOOR_PER_S = 1.0
 LOWERED_TO = 0.5
@@ -72,6 +75,7 @@ class Pace:
         self._given = 0
         self._lowered_after = 0
         self._confirmed_in_a_row = 0
+        self._discovered_at = -MAKE_WAY_S
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0.0
 
@@ -169,6 +173,8 @@ class Pace:
         for each in range(lane + 1):
             self._held[each] += 1
         self._given += 1
+        if lane is Lane.DISCOVERY:
+            self._discovered_at = self._clock.monotonic()
         self._unused.add(self._given)
         return self._given
 
@@ -213,7 +219,8 @@ class Pace:
 
     def _lane_to_serve(self) -> Lane | None:
         lane = next((each for each in Lane if not self._lines[each].empty()), None)
-        if lane is Lane.CONFIRM and self._confirmed_in_a_row >= CONFIRMS_IN_A_ROW and self._may_go(Lane.DISCOVERY):
+        in_a_row = lane is Lane.CONFIRM and self._confirmed_in_a_row >= CONFIRMS_IN_A_ROW
+        if in_a_row and self._may_go(Lane.DISCOVERY) and not self._makes_way_s():
             lane = lane if self._lines[Lane.DISCOVERY].empty() else Lane.DISCOVERY
         return lane if lane is not None and self._may_go(lane) else None
 
@@ -230,7 +237,15 @@ class Pace:
         """
         stopped_s = self._reckon()
         missing = (1.0 if lane is Lane.TERMINATE else 2.0) - self._tokens
-        return stopped_s + missing / self._rate if missing > 0 else stopped_s
+        missing_s = stopped_s + missing / self._rate if missing > 0 else stopped_s
+        return max(missing_s, self._makes_way_s()) if lane is Lane.DISCOVERY else missing_s
+
+    def _makes_way_s(self) -> float:
+        """
+        Return for how many seconds more discovery waits because kills are on their way; 0 if none is.
+        """
+        kills = self._held[Lane.TERMINATE] - self._held[Lane.CONFIRM]
+        return max(0.0, self._discovered_at + MAKE_WAY_S - self._clock.monotonic()) if kills else 0.0
 
     def _reckon(self) -> float:
         """

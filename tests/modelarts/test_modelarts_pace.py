@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from virtual_time import VirtualClock, in_virtual_time
 
 from guard.core.lanes import Lane
-from guard.modelarts.pace import BURST_S, CONFIRMS_IN_A_ROW, LONGEST_PAUSE_S, RECOVERY_S, Pace
+from guard.modelarts.pace import BURST_S, CONFIRMS_IN_A_ROW, LONGEST_PAUSE_S, MAKE_WAY_S, RECOVERY_S, Pace
 
 TERMINATE, CHECK, CONFIRM, DISCOVERY = Lane
 
@@ -526,5 +526,30 @@ def test_one_turn_of_many_thousands_is_cheap():
             caller.call(CHECK, rank=Rank(each * 7919 % 5000))
         await caller.done()
         assert looked < 5000 * 2 * 16
+
+    in_virtual_time(act())
+
+
+@pytest.mark.parametrize("kill", [TERMINATE, CHECK])
+def test_discovery_makes_way_for_kills(kill):
+    """
+    While a kill's turn is held, discovery goes out now and then only; confirmations do not wait for it, and after the kill
+    it goes on at once.
+    """
+
+    async def act():
+        caller = Caller(per_second=1000.0)
+        caller.call(kill, takes=1.1)
+        for _ in range(12):
+            caller.call(DISCOVERY)
+        for _ in range(2 * CONFIRMS_IN_A_ROW):
+            caller.call(CONFIRM, takes=0.1)
+        await caller.done()
+        found = [round(at, 3) for at, lane, _ in caller.sent if lane is DISCOVERY]
+        assert found[:5] == [0.0, MAKE_WAY_S, 2 * MAKE_WAY_S, 3 * MAKE_WAY_S, 4 * MAKE_WAY_S]
+        assert len(found) == 12
+        assert set(found[5:]) == {1.1}
+        assert max(at for at, lane, _ in caller.sent if lane is CONFIRM) <= 0.2
+        assert (caller.pace.waiting, sleepers()) == (0, 0)
 
     in_virtual_time(act())
