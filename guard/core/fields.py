@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from guard.core.clock import ClockRule, running_time, waiting_time
+from guard.core.clock import ClockRule, RunningTime, running_time, waiting_time
 from guard.core.facts import ABSENT, UNREADABLE, Fact, Growing, Job, Missing, Resource
 from guard.core.price import PriceBook
 from guard.core.sighting import Sighting
@@ -120,14 +120,14 @@ class Terms:
     clock: ClockRule = ClockRule.SMALLER
 
 
-def facts_of(job: Job, seen: Sighting, terms: Terms, *, now_ms: int) -> tuple[Facts, ...]:
+def facts_of(job: Job, seen: Sighting, terms: Terms, *, now_ms: int, clock: RunningTime | None = None) -> tuple[Facts, ...]:
     """
-    Return the facts of each resource of *job* at *now_ms*, at least one.
+    Return the facts of each resource of *job* at *now_ms*, at least one; *clock* is its running time, if that is known.
 
     A job without a readable resource has one of which every fact is unreadable.
     """
     resources = job.resources or (Resource(),)
-    duration = running_time(job, seen, terms.clock, now_ms=now_ms).fact
+    duration = (clock or running_time(job, seen, terms.clock, now_ms=now_ms)).fact
     # Of an elastic job that is not running it is not known when its running time was, so not on how many nodes.
     spent = duration if job.phase == "Running" or not job.node_counts else UNREADABLE
     rate, cost = money(job, terms.prices, duration, now_ms=now_ms)

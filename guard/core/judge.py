@@ -3,7 +3,7 @@ A clause judged on the facts of one resource at one moment, in three values, wit
 """
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, assert_never
@@ -18,6 +18,12 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "gte": operator.ge,
     "lt": operator.lt,
     "lte": operator.le,
+}
+
+_JOINTS: Mapping[type, tuple[str, Callable[[Sequence[Verdict]], Verdict]]] = {
+    All: ("all", every),
+    Some: ("any", some),
+    Not: ("not", lambda verdicts: verdicts[0].negated),
 }
 
 
@@ -111,16 +117,17 @@ def explain(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fa
     """
     Return the trace of ``judge`` with the same arguments.
     """
-    verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
     if isinstance(clause, Condition):
+        verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
         actual = show_fact(clause.field, facts.get(clause.field), at_ms)
         turns = sorted(turning_points(clause, facts), key=lambda turn: (turn <= at_ms, abs(turn - at_ms)))
         turns_at_ms = next(iter(turns), None)
         return Trace(text=str(clause), verdict=verdict, actual=actual, turns_at_ms=turns_at_ms)
     inner = (clause.part,) if isinstance(clause, Not) else clause.parts
-    text = {All: "all", Some: "any", Not: "not"}[type(clause)]
+    text, joined = _JOINTS[type(clause)]
     parts = tuple(explain(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in inner)
-    return Trace(text=text, verdict=verdict, parts=parts)
+    # From the verdicts of the parts, which are there: to judge each part anew at every depth costs twice as much.
+    return Trace(text=text, verdict=joined([part.verdict for part in parts]), parts=parts)
 
 
 def show_fact(name: str, fact: Fact, at_ms: int) -> str:

@@ -155,14 +155,12 @@ class Policy:
     action: Act = Act.TERMINATE
     description: str = ""
     place: str = ""
+    digest: str = field(init=False, compare=False, repr=False)
 
-    @property
-    def digest(self) -> str:
-        """
-        Twelve hex digits that change when the meaning of the policy does; the description and the place do not count.
-        """
+    def __post_init__(self) -> None:
+        # Once: every intent bears it.
         meaning = repr((self.name, self.mode.value, self.action.value, self.clause))
-        return hashlib.sha256(meaning.encode()).hexdigest()[:12]
+        object.__setattr__(self, "digest", hashlib.sha256(meaning.encode()).hexdigest()[:12])
 
     @property
     def terminates(self) -> bool:

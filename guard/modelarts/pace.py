@@ -14,7 +14,7 @@ Nothing in here knows what a call is. Every attempt takes a turn of its own; the
   ``CONFIRMS_IN_A_ROW`` confirmations, which may go on for many minutes, does a waiting discovery come before the next one.
   Kills make way for nobody: the limits bound how many there are.
 * While a turn of a kill is held, discovery gets one only every ``MAKE_WAY_S``: what it reads takes this process's time as
-  well, and at hundreds of kills a minute a walk would leave them none. So a walk goes on in the gaps, and never stands still.
+  well, and at hundreds of kills a minute a walk would leave them none. So a walk goes on in the gaps and never stands still.
 
 As shares only shrink from lane to lane, what stops the most urgent of those that wait stops all others too, so only that
 one is looked at. One task sleeps while a turn is due to come with time, and none does while nobody waits.
