@@ -22,6 +22,7 @@ from guard.daemon.estimating import Estimating
 from guard.daemon.fleetmetrics import Told
 from guard.daemon.gate import clock_hold
 from guard.daemon.metrics import Metrics
+from guard.daemon.promptness import prompt
 from guard.daemon.schedule import Intervals
 from guard.daemon.server import bind, serving
 from guard.daemon.service import Service
@@ -78,7 +79,7 @@ async def run(settings: Settings, outside: Outside, *, beside: Beside | None = N
             log.info("guard.started", **_announced(settings), port=port)
             for event, note in settings.removed():
                 log.warning(event, note=note)
-            with service.signals():
+            with service.signals(), prompt():
                 company = asyncio.create_task(beside(guard, port)) if beside else None
                 if company is not None:
                     company.add_done_callback(lambda _: service.stop.set())

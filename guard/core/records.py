@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from guard.core.facts import JobKey
+from guard.core.facts import Job, JobKey
 from guard.core.judge import Trace
 from guard.core.protocol import Outcome, State
 from guard.core.windows import Bounds, Place, rate_of
@@ -115,6 +115,8 @@ class Quota:
 class Closing:
     """
     How an intent ends: the outcome, a sentence, and the money of a confirmed termination where it is known.
+
+    *reading* is the one that shows the end of the job's run, if there is one.
     """
 
     outcome: Outcome
@@ -122,6 +124,7 @@ class Closing:
     cost: Decimal | None = None
     savings_upper: Decimal | None = None
     basis: Basis | None = None
+    reading: Job | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

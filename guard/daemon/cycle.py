@@ -240,8 +240,8 @@ class Cycle:
         async with self._planning:
             # One that ends while the ledger is read is not left.
             busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
-            there = await self.enforcer.ledger.open_intents()
-            left = [one for one in there if one.draft.key not in busy and mine(one.draft.key)]
+            there = await self.enforcer.ledger.open_intents(besides=busy)
+            left = [one for one in there if mine(one.draft.key)]
             strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
             self.view.remember(await self.enforcer.ledger.sightings(strange))
             for intent in await within_limits(left, self.planner.room, self.enforcer):

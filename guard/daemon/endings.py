@@ -57,6 +57,8 @@ class Endings:
     cycle: Cycle
     clock: Clock
     keep: Keep = field(default_factory=Keep)
+    # Of jobs whose end the kill protocol has read, so that it is not asked for again.
+    _readings: dict[JobKey, Job] = field(default_factory=dict)
     _reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def follow(self, target: Target, attempt: Attempt) -> None:
@@ -84,9 +86,12 @@ class Endings:
         cycle = self.cycle
         for intent in cycle.settled:
             key, one = intent.draft.key, cycle.view.watched.get(intent.draft.key)
+            reading = cycle.enforcer.ends.pop(key, None)
             if intent.outcome in LAST and one is not None and one.job.read_at_ms <= cycle.ended.get(key, -1):
                 cycle.view.drop(key)
                 cycle.remembering.left[key] = one
+                if reading is not None:
+                    self._readings[key] = reading
                 cycle.deadlines[one.job.target].put(key, None)
                 cycle.changed = True
         cycle.settled.clear()
@@ -162,6 +167,7 @@ class Endings:
         for key in keys:
             if key in done or key in view.watched:
                 due.pop(key, None)
+                self._readings.pop(key, None)
             else:
                 due[key] = again_ms
         return errors
@@ -173,9 +179,11 @@ class Endings:
         What kept it from being read is added to *errors*.
         """
         terms = self.cycle.view.terms
+        job = self._readings.pop(seen.key, None)
         try:
-            async with self._reads:
-                job = await target.source.read(seen.key.job_id, lane=Lane.DISCOVERY, rank=seen.last_seen_ms)
+            if job is None or job.read_at_ms < seen.last_seen_ms:
+                async with self._reads:
+                    job = await target.source.read(seen.key.job_id, lane=Lane.DISCOVERY, rank=seen.last_seen_ms)
         except JobGone:
             return [lost(before, seen, terms, told=Told.GONE)]
         except (TargetError, BadInput) as error:

@@ -6,12 +6,12 @@ finish. The reactions themselves are in ``core.protocol``; in here are the calls
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from guard.core.decide import Decision
-from guard.core.facts import TERMINABLE_PHASES
+from guard.core.facts import TERMINABLE_PHASES, Job, JobKey
 from guard.core.lanes import Lane
 from guard.core.protocol import Outcome, State, Step, after_confirm, after_reread, confirm_waits
 from guard.core.records import Closing, Intent
@@ -19,7 +19,7 @@ from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, named, objection, too_early_ms
 from guard.daemon.rereading import Rereading
-from guard.daemon.settling import Confirmation, settled
+from guard.daemon.settling import Confirmation, named, settled
 from guard.daemon.targets import Target, renewed
 from guard.daemon.tries import (
     LONGEST_ASKED_S,
@@ -52,6 +52,8 @@ log = structlog.get_logger("guard")
 class Enforcer:
     """
     Drives an open intent to its outcome, from whatever state it is in.
+
+    *ends* are the readings that showed the end of a job, until somebody takes them over.
     """
 
     ledger: Ledger
@@ -60,6 +62,7 @@ class Enforcer:
     metrics: Metrics
     clock: Clock
     confirmation: Confirmation
+    ends: dict[JobKey, Job] = field(default_factory=dict)
 
     async def drive(self, intent: Intent, target: Target) -> Intent:
         """
@@ -280,6 +283,8 @@ class Enforcer:
             # Whoever holds the lease now goes on with the intent; two processes must not write its end.
             raise LeaseLost(f"intent {intent.number} stays open: the lease of target {target.name} is not held any more")
         closed = await self.ledger.close(intent.number, closing, at_ms=target.source.now_ms())
+        if closing.reading is not None:
+            self.ends[intent.draft.key] = closing.reading
         self.metrics.closed(closed)
         ended = {"outcome": closing.outcome.value, "note": closing.note, "reason": closed.draft.reason}
         log.info("termination.settled", **named(closed), **ended)

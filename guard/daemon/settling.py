@@ -5,6 +5,7 @@ How the end of a job is waited for, and what a reading that shows it proves abou
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from guard.core.ended import has_ended
 from guard.core.estimate import Method
 from guard.core.facts import Job, Missing
 from guard.core.price import PriceBook
@@ -31,8 +32,9 @@ def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmati
     if outcome is Outcome.FAILED:
         return Closing(outcome=outcome, note="the service reports TerminatedFailed: the job may still cost money")
     note = f"the job was read back as {job.phase}"
+    reading = job if has_ended(job) else None
     if outcome is not Outcome.CONFIRMED or not intent.draft.cost_per_hour:
-        return Closing(outcome=outcome, note=note)
+        return Closing(outcome=outcome, note=note, reading=reading)
     stopped_ms = intent.accepted_ms or intent.sending_ms or job.read_at_ms
     prices = Prices(book=book, per_hour=Fraction(intent.draft.cost_per_hour))
     horizon_ms = confirmation.method.horizon_ms
@@ -42,4 +44,12 @@ def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmati
         auto_stop_ms=None if isinstance(job.auto_stop_ms, Missing) else job.auto_stop_ms,
         horizon_ms=horizon_ms,
     )
-    return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper, basis=basis)
+    return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper, basis=basis, reading=reading)
+
+
+def named(intent: Intent) -> dict[str, object]:
+    """
+    Return what every log line about an intent says of it.
+    """
+    about = intent.draft
+    return {"intent": intent.number, "job": about.key.job_id, "target": about.target, "policy": about.policy}

@@ -5,12 +5,13 @@ Every function works in the transaction of its caller. Those that write rely on 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Context, Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
+from guard.core.facts import JobKey
 from guard.core.periods import Period
 from guard.core.protocol import Outcome, State
 from guard.core.records import Closing, Draft, Intent, Quota, Tally
@@ -18,7 +19,7 @@ from guard.errors import LedgerUnusable
 from guard.ledger import audit, room
 from guard.ledger.engine import insert
 from guard.ledger.prepared import Prepared
-from guard.ledger.rows import DRAFT, Row, draft_columns, dumped, intent_of
+from guard.ledger.rows import DRAFT, Row, draft_columns, dumped, intent_of, key_of
 from guard.ledger.tables import AnyText, intents, steps
 
 # What may follow what; a call is on record before it is sent, every time.
@@ -37,6 +38,8 @@ SAVINGS = ("savings_upper", "savings_expected", "savings_lower", "savings_assume
 _IS_OPEN = intents.c.outcome.is_(None)
 # What a draft does not hold; the rest never changes, so whoever knows the draft need not read it again.
 _CHANGING = tuple(column for column in intents.c if column.name not in DRAFT)
+_KEYS_COLUMNS = tuple(intents.c[name] for name in ("region", "project_id", "job_id", "number"))
+_OPEN_KEYS = Prepared(sa.select(*_KEYS_COLUMNS).where(_IS_OPEN).order_by(intents.c.number), columns=_KEYS_COLUMNS)
 _OPEN_SINCE = sa.select(sa.func.count(), sa.func.min(intents.c.created_ms)).where(_IS_OPEN)
 
 
@@ -131,12 +134,12 @@ def close(connection: sa.Connection, number: int, closing: Closing, *, at_ms: in
     return _append(connection, intent, row, at_ms=at_ms, step=closing.outcome.value, note=closing.note)
 
 
-def open_ones(connection: sa.Connection) -> list[Intent]:
+def open_ones(connection: sa.Connection, besides: Collection[JobKey]) -> list[Intent]:
     """
-    Return the open intents, oldest first.
+    Return the open intents, oldest first, without those of the jobs *besides*, of which only the index is read.
     """
-    rows = connection.execute(sa.select(intents).where(_IS_OPEN).order_by(intents.c.number)).mappings()
-    return [intent_of(row) for row in rows]
+    found = [one(connection, row["number"]) for row in _OPEN_KEYS.rows(connection, {}) if key_of(row) not in besides]
+    return [intent for intent in found if intent is not None]
 
 
 def open_since(connection: sa.Connection) -> tuple[int, int | None]:

@@ -234,11 +234,11 @@ class SqlLedger:
         self._drafts.pop(number, None)
         return closed
 
-    async def open_intents(self) -> Sequence[Intent]:
+    async def open_intents(self, *, besides: Collection[JobKey] = ()) -> Sequence[Intent]:
         """
-        Return the intents without an outcome, oldest first.
+        Return the intents without an outcome, oldest first, but those of the jobs *besides*.
         """
-        return await self.read("give the open intents", intents.open_ones)
+        return await self.read("give the open intents", lambda at: intents.open_ones(at, besides))
 
     async def open_since(self) -> tuple[int, int | None]:
         """

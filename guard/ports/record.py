@@ -134,9 +134,9 @@ class Ledger(Protocol):
         """
         ...
 
-    async def open_intents(self) -> Sequence[Intent]:
+    async def open_intents(self, *, besides: Collection[JobKey] = ()) -> Sequence[Intent]:
         """
-        Return the intents without an outcome, oldest first.
+        Return the intents without an outcome, oldest first, but those of the jobs *besides*.
         """
         ...
 

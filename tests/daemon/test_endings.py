@@ -116,6 +116,7 @@ def test_what_was_stopped_runs_no_more():
         stand.world.restart("job-2")
         await stand.cycle.take(stand.target, [await stand.target.source.read("job-2")])
         assert stand.view.tally("lab").running == 2
+        shown = len([each for each in stand.calls.of("show") if each.job_id == "job-1"])
         endings.part_with_stopped()
         assert [key.job_id for key in stand.view.watched] == ["job-2"]
         assert (stand.view.tally("lab").running, stand.cycle.settled) == (1, [])
@@ -123,6 +124,8 @@ def test_what_was_stopped_runs_no_more():
         await endings.read_due(stand.target)
         ends = sorted((run.key.job_id, run.run, run.told, run.policy) for run in await past(stand))
         assert ends == [("job-1", 1, Told.READ, "one-day"), ("job-2", 1, Told.RESTARTED, "one-day")]
+        # The reading that confirmed the end tells all of it.
+        assert len([each for each in stand.calls.of("show") if each.job_id == "job-1"]) == shown
         await stand.walk()
         assert (len(stand.cycle.deadlines["lab"]), len(stand.accepted())) == (1, 2)
 
