@@ -142,9 +142,12 @@ class Cycle:
             # Of a target that was never walked, every job is new.
             if target.name in self.view.complete and isinstance(one.create_time_ms, int):
                 self.enforcer.metrics.fleet.found(target.name, lag_ms=one.read_at_ms - one.create_time_ms)
-        matter = self.view.take(live, now_ms=target.source.now_ms(), walk=walk)
+        queue, now_ms = self.deadlines[target.name], target.source.now_ms()
+        matter = self.view.take(live, now_ms=now_ms, walk=walk)
         for one in live:
-            self._expect(one.key)
+            # A walk acts on what it read when it ends, or after seconds; whose moment was awaited does not wait so long.
+            if not (self.recall.is_to_do(one.key, busy=self.driving) and queue.hasten(one.key, now_ms)):
+                self._expect(one.key)
         if len(self.view.news) >= BATCH:
             await self.remembering.write()
         return matter
@@ -199,8 +202,7 @@ class Cycle:
         Decide again on the target's jobs whose moment has come; return the next moment, in service time.
         """
         queue, now_ms = self.deadlines[target.name], target.source.now_ms()
-        due = queue.take_due(now_ms)
-        if due:
+        if due := queue.take_due(now_ms):
             try:
                 ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
                 await self.act(await self._decide_again(target, ready))
@@ -274,8 +276,7 @@ class Cycle:
         return [one for one in read if one.job.read_at_ms > self.ended.get(one.key, -1)]
 
     def _expect(self, key: JobKey) -> None:
-        one = self.view.watched.get(key)
-        if one is not None:
+        if (one := self.view.watched.get(key)) is not None:
             self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
 
     def _drive(self, intent: Intent, target: Target) -> None:

@@ -49,6 +49,16 @@ class Deadlines:
             self._enter(number, key, at_ms)
         self.changed.set()
 
+    def hasten(self, key: JobKey, at_ms: int) -> bool:
+        """
+        Bring the moment of a job forward; False if the job is not on the queue.
+        """
+        before = self._wanted.get(key)
+        if before is None:
+            return False
+        self.put(key, min(before, at_ms))
+        return True
+
     def next_ms(self) -> int | None:
         """
         Return the earliest moment on the queue.

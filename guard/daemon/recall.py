@@ -7,7 +7,7 @@ read first, which tells the service's clock too; only then it is decided on and 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -104,6 +104,13 @@ class Recall:
         if decision is None or own is None or decision.spared:
             return one.wake_ms
         return decision.at_ms if own.deadline_ms is None else own.deadline_ms
+
+    def is_to_do(self, key: JobKey, *, busy: Container[JobKey]) -> bool:
+        """
+        Tell whether a job is to be terminated by the newest decision, and neither *busy* nor held back.
+        """
+        decision = self.view.decisions.get(key)
+        return decision is not None and decision.terminating is not None and key not in busy and key not in self.view.held
 
     async def close(self, target: Target, inventory: Inventory, queue: Deadlines, *, walk: int) -> None:
         """

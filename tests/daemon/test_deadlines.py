@@ -79,3 +79,14 @@ def test_what_wakes():
     assert not queue.changed.is_set()
     queue.put(key(1), 6)
     assert queue.changed.is_set()
+
+
+def test_a_moment_is_brought_forward():
+    """
+    A moment is only ever hastened, and a job without one gets none.
+    """
+    queue = Deadlines()
+    queue.put(key(1), 9 * BUCKET_MS)
+    assert [queue.hasten(key(1), at_ms) for at_ms in (7, 8)] == [True, True]
+    assert not queue.hasten(key(2), 5)
+    assert (list(queue.take_due(7)), len(queue)) == ([key(1)], 0)

@@ -58,6 +58,50 @@ def test_a_deadline_fires_at_its_millisecond():
     on_stand(act, running(hours=23.9))
 
 
+@pytest.mark.parametrize("early_ms", [0, 40], ids=["at-its-moment", "a-little-before-the-moment-that-was-awaited"])
+def test_a_walk_that_reads_a_due_job_leaves_it_due(early_ms):
+    """
+    A job that a page of a walk shows right at its deadline is acted on by its deadline: the walk itself goes on for long.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        awaited_ms = stand.cycle.deadlines["lab"].next_ms()
+        # What the page says may put the deadline a little before the moment that was awaited.
+        stand.world.job("job-1").start_time_ms -= early_ms
+        stand.clock.seconds = (awaited_ms - early_ms + 1) / 1000
+        job = replace(await stand.target.source.read("job-1"), read_at_ms=awaited_ms - early_ms)
+        for _ in range(3):
+            assert await stand.cycle.take(stand.target, [job]) == [job.key]
+        assert stand.cycle.driving == {}
+        await stand.cycle.decide_due(stand.target)
+        await stand.settle()
+        assert (await stand.intent()).outcome == "confirmed"
+        assert await stand.cycle.take(stand.target, [job]) == []
+        assert await stand.cycle.decide_due(stand.target) is None
+        assert len(stand.accepted()) == 1
+
+    on_stand(act, running(hours=23.9))
+
+
+def test_matches_of_a_first_walk_wait_for_each_other():
+    """
+    Jobs that break a policy when they are first seen are planned together, the oldest deadline first, and not page by page.
+    """
+
+    async def act(stand):
+        younger, older = [await stand.target.source.read(name) for name in ("job-1", "job-2")]
+        for page in ([younger], [older]):
+            await stand.cycle.take(stand.target, page)
+            assert await stand.cycle.decide_due(stand.target) is None
+        assert stand.accepted() == []
+        await stand.cycle.act([younger.key, older.key])
+        await stand.settle()
+        assert stand.accepted() == ["job-2"]
+
+    on_stand(act, running(hours=25), running("job-2", hours=26), limits=limits(1))
+
+
 def test_a_deadline_whose_act_fails_stays_due():
     """
     A deadline is not lost when the ledger fails at its moment.
