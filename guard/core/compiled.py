@@ -102,7 +102,7 @@ class Compiled:
         # One long loop without calls: at some microseconds for all policies of a job, each call would show.
         sizes, size_of, rated, programs = self._sizes, self._lookups.resources, self._rated, self._programs
         plain = not self._lookups.flavors
-        by_user, by_name = self._lookups.by_user, self._lookups.by_name
+        by_user, by_name, name_prefixes = self._lookups.by_user, self._lookups.by_name, self._lookups.name_prefixes
         places, texts, by_place = self._lookups.places, self._lookups.texts, self._lookups.by_place
         smaller, by_duration = self.terms.clock is ClockRule.SMALLER, self.terms.clock is ClockRule.DURATION
         rulings: list[Ruling] = []
@@ -126,7 +126,10 @@ class Compiled:
             if by_user is not None:
                 mask = by_user.get(job.user)
                 key &= self._lookups.of("user", job.user) if mask is None else mask
-            if by_name is not None:
+            if name_prefixes is not None and type(name := job.name) is str:
+                for begins, met, missed in name_prefixes:
+                    key &= met if name.startswith(begins) else missed
+            elif by_name is not None:
                 mask = by_name.get(job.name)
                 key &= self._lookups.of("name", job.name) if mask is None else mask
             if places is not None:

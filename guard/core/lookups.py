@@ -97,6 +97,7 @@ class Lookups:
     texts: tuple[tuple[str, Getter, Kept[int]], ...] = field(init=False)
     by_user: Kept[int] | None = field(init=False)
     by_name: Kept[int] | None = field(init=False)
+    name_prefixes: tuple[tuple[str, int, int], ...] | None = field(init=False)
     by_place: Kept[int] = field(default_factory=Kept)
     _same: Kept[int] = field(default_factory=Kept)
     _by_fact: Mapping[str, Kept[int]] = field(init=False)
@@ -113,6 +114,8 @@ class Lookups:
         self.flavors = tuple(name for name in FLAVORS if name in asked)
         self.resources = attrgetter(*SIZES, *self.flavors)
         self.by_user, self.by_name = self._by_fact.get("user"), self._by_fact.get("name")
+        # Names are as many as jobs, so a table of them mostly misses; of the usual globs none is needed.
+        self.name_prefixes = self.masks.prefixes("name")
         self.texts = tuple((name, getter, self._by_fact[name]) for name in asked if (getter := _text(name)) is not None)
 
     def of(self, name: str, fact: Fact) -> int:

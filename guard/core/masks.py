@@ -23,6 +23,8 @@ MOST_OF_ALL = 8192
 """Alternatives beyond which a clause is not compiled: far above what people write, far below what masks get slow by."""
 
 MOST_TAGS = 1 << 20
+MOST_PREFIXES = 8
+"""Beginnings of a text that are compared one by one: beyond, a table of the texts that were met is faster."""
 
 GROWING = tuple(name for name, spec in FIELDS.items() if spec.grows)
 
@@ -106,6 +108,20 @@ class Masks:
             if not (isinstance(fact, str) and isinstance(condition.operand, Pattern)):
                 broken |= by_verdict[judge(condition, facts, at_ms=0, absent_is_no=exempts)]
         return self.full & ~broken
+
+    def prefixes(self, name: str) -> tuple[tuple[str, int, int], ...] | None:
+        """
+        Return the beginnings that decide everything that is asked of a text, each with the mask of a text that has it and of
+        one that has not; None if something else decides too, or they are many.
+        """
+        found: list[tuple[str, int, int]] = []
+        for condition, _, by_verdict in self._broken.get(name, ()):
+            begins = condition.operand.prefix if isinstance(condition.operand, Pattern) else None
+            if begins is None or len(found) == MOST_PREFIXES:
+                return None
+            met, missed = by_verdict[Verdict.MATCH], by_verdict[Verdict.NO_MATCH]
+            found.append((begins, self.full & ~met, self.full & ~missed))
+        return tuple(found) or None
 
     def alive(self, key: int) -> Iterator[tuple[Rule, bool]]:
         """

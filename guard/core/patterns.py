@@ -66,6 +66,13 @@ class _Stars:
     middle: tuple[str, ...]
     last: str
 
+    @property
+    def prefix(self) -> str | None:
+        """
+        What a text has to begin with, if nothing else matters.
+        """
+        return None if self.middle or self.last else self.first
+
     def fullmatch(self, text: str) -> str | None:
         """
         Return the *text* if it fits as a whole, else None, as a compiled expression does.

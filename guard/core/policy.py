@@ -52,6 +52,14 @@ class Pattern:
         """
         return self.compiled.fullmatch(text) is not None
 
+    @property
+    def prefix(self) -> str | None:
+        """
+        What a text that fits begins with, if that alone decides; None if more does.
+        """
+        found: str | None = getattr(self.compiled, "prefix", None)
+        return found
+
 
 Scalar = str | int | Fraction
 Operand = Scalar | bool | Pattern | tuple[Scalar, ...]

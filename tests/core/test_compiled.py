@@ -34,7 +34,8 @@ from guard.core.decide import decide
 from guard.core.facts import ABSENT, UNREADABLE, Job, Missing, Resource
 from guard.core.fields import FIELDS, Terms, facts_of
 from guard.core.lookups import FLAVORS, MOST_KEPT, PLACES, SIZES, TEXTS, Kept
-from guard.core.masks import GROWING
+from guard.core.masks import GROWING, MOST_PREFIXES
+from guard.core.patterns import glob
 from guard.core.policy import All, Clause, Condition, Exemption, Not, Policy, PolicySet, Some
 from guard.core.price import Per, Price, PriceBook, plain_book
 from guard.core.sighting import Sighting, observe
@@ -224,6 +225,38 @@ def test_every_kind_of_job(changes, beside):
     )
     job = running(**changes)
     same(compiled, job, observe(None, job), now_ms=beside)
+
+
+@pytest.mark.parametrize(
+    "name", [UNREADABLE, "debug-1", "debug", "deb", "train-debug-1", "x-last", "b7", "", "DEBUG-1", "debug-1-last"]
+)
+@pytest.mark.parametrize(
+    "globs",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["debug*"], id="a-beginning"),
+        pytest.param(["debug*", "deb*", "*", "train-*"], id="several-beginnings"),
+        pytest.param(["debug*", "*-last"], id="and-an-end"),
+        pytest.param(["debug*", "d*b*"], id="and-a-middle"),
+        pytest.param(["debug*", "debug-1"], id="and-a-whole"),
+        pytest.param(["debug*", "debug-?"], id="and-one-of-re2"),
+        pytest.param([f"b{number}*" for number in range(MOST_PREFIXES)], id="as-many-as-are-compared"),
+        pytest.param([f"b{number}*" for number in range(MOST_PREFIXES + 1)], id="more-than-are-compared"),
+    ],
+)
+@pytest.mark.parametrize("beside", [(), (Condition("name", "ne", "b7"),)], ids=["alone", "beside-another-condition"])
+def test_globs_on_names(globs, name, beside):
+    """
+    Whether names are compared with beginnings or looked up in a table, the answers are those of ``decide``.
+    """
+    asked = [Condition("name", "glob", glob(text)) for text in globs]
+    compiled = compiled_of(
+        *[policy(OVER_A_DAY, each) for each in (*asked, *beside)],
+        *[policy(Some((Not(each), Condition("user", "eq", "bob")))) for each in asked],
+        exemptions=[exemption(each) for each in asked[:1]],
+    )
+    job = running(name=name)
+    same(compiled, job, observe(None, job))
 
 
 def test_only_the_clock_ends_an_exemption():
