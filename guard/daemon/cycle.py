@@ -142,11 +142,12 @@ class Cycle:
             # Of a target that was never walked, every job is new.
             if target.name in self.view.complete and isinstance(one.create_time_ms, int):
                 self.enforcer.metrics.fleet.found(target.name, lag_ms=one.read_at_ms - one.create_time_ms)
-        queue, now_ms = self.deadlines[target.name], target.source.now_ms()
-        matter = self.view.take(live, now_ms=now_ms, walk=walk)
+        matter = self.view.take(live, now_ms=(now_ms := target.source.now_ms()), walk=walk)
         for one in live:
             # A walk acts on what it read when it ends, or after seconds; whose moment was awaited does not wait so long.
-            if not (self.recall.is_to_do(one.key, busy=self.driving) and queue.hasten(one.key, now_ms)):
+            if not (
+                self.recall.is_to_do(one.key, busy=self.driving) and self.deadlines[target.name].hasten(one.key, now_ms)
+            ):
                 self._expect(one.key)
         if len(self.view.news) >= BATCH:
             await self.remembering.write()
