@@ -145,9 +145,7 @@ class Cycle:
         matter = self.view.take(live, now_ms=(now_ms := target.source.now_ms()), walk=walk)
         for one in live:
             # A walk acts on what it read when it ends, or after seconds; whose moment was awaited does not wait so long.
-            if not (
-                self.recall.is_to_do(one.key, busy=self.driving) and self.deadlines[target.name].hasten(one.key, now_ms)
-            ):
+            if not self.recall.keep_due(one.key, self.deadlines[target.name], busy=self.driving, now_ms=now_ms):
                 self._expect(one.key)
         if len(self.view.news) >= BATCH:
             await self.remembering.write()

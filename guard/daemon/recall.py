@@ -105,12 +105,15 @@ class Recall:
             return one.wake_ms
         return decision.at_ms if own.deadline_ms is None else own.deadline_ms
 
-    def is_to_do(self, key: JobKey, *, busy: Container[JobKey]) -> bool:
+    def keep_due(self, key: JobKey, queue: Deadlines, *, busy: Container[JobKey], now_ms: int) -> bool:
         """
-        Tell whether a job is to be terminated by the newest decision, and neither *busy* nor held back.
+        Make a job due now whose moment was awaited and that the newest decision terminates; False, with nothing done, of any
+        other, and of one that is *busy* or held back.
         """
         decision = self.view.decisions.get(key)
-        return decision is not None and decision.terminating is not None and key not in busy and key not in self.view.held
+        if decision is None or decision.terminating is None or key in busy or key in self.view.held:
+            return False
+        return queue.hasten(key, now_ms)
 
     async def close(self, target: Target, inventory: Inventory, queue: Deadlines, *, walk: int) -> None:
         """
