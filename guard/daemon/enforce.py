@@ -19,7 +19,7 @@ from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, named, objection, too_early_ms
 from guard.daemon.rereading import Rereading
-from guard.daemon.settling import Confirmation, named, settled
+from guard.daemon.settling import Confirmation, settled
 from guard.daemon.targets import Target, renewed
 from guard.daemon.tries import (
     LONGEST_ASKED_S,

@@ -45,11 +45,3 @@ def settled(intent: Intent, job: Job, outcome: Outcome, confirmation: Confirmati
         horizon_ms=horizon_ms,
     )
     return Closing(outcome=outcome, note=note, cost=cost, savings_upper=upper, basis=basis, reading=reading)
-
-
-def named(intent: Intent) -> dict[str, object]:
-    """
-    Return what every log line about an intent says of it.
-    """
-    about = intent.draft
-    return {"intent": intent.number, "job": about.key.job_id, "target": about.target, "policy": about.policy}
