@@ -23,6 +23,7 @@ SENT_ONCE_MS = 10_000
 MATCHED_FOR_MS = 40_000
 LONGEST_INTENT_MS = 75_000
 UNCHANGED_MS = 70_000
+LATE_MS = 1_000
 NOTHING_DONE = frozenset({"held_back", "exempt", "refused", "no_longer_matches"})
 
 
@@ -81,6 +82,7 @@ class Oracle:
         self.sends: list[Send] = []
         self.intents: dict[int, Row] = {}
         self.by_strangers: set[str] = set()
+        self.told_late: set[str] = set()
         self.holder = 0
         self.replaced: set[int] = set()
 
@@ -91,10 +93,18 @@ class Oracle:
         self.order += 1
         return self.order
 
+    def told(self, shown: Shown) -> None:
+        """
+        Take note of an answer that is taken in now, and may be about what was.
+        """
+        if self.world.true_ms() - shown.at_ms > LATE_MS:
+            self.told_late.add(shown.job.name)
+
     def read(self, daemon: Any, job: str, shown: Shown, began: int) -> None:
         """
         Take note of an answer about a job.
         """
+        self.told(shown)
         self.reads.append(Read(daemon.number, job, shown, began, self.next(), self.world.true_ms()))
 
     def send(self, daemon: Any, job: str) -> Send:
@@ -324,6 +334,9 @@ class Oracle:
             if now_ms - max(job.now.since_ms, world.calm_since_ms) < MATCHED_FOR_MS:
                 continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
+            if not why and job.name in self.told_late:
+                # What contradicts an answer of the past is believed after 10 minutes (core.outdated).
+                continue
             if not why:
                 world.fail(
                     f"{job.name} matches {asked} and was neither terminated nor held back: {shown.facts(now_ms, prices)}"

@@ -392,6 +392,8 @@ class SimSource:
             return live, faults
 
         found: tuple[list[Shown], Any] = await self._exchange("list", act)
+        for one in found[0]:
+            self._world.oracle.told(one)
         return found
 
     async def look(self, take: Any, known: Any) -> int:
