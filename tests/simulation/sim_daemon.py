@@ -31,14 +31,14 @@ from guard.daemon.gate import Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.planning import Rules
 from guard.daemon.schedule import Intervals, Schedule
-from guard.daemon.service import DRAIN_S, Service
+from guard.daemon.service import DRAIN_S, SHOWN_S, Service
 from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.daemon.watch import PolicyWatch
 from guard.errors import BadInput, LedgerUnusable, PolicyErrors
 
-WALK_S, LOOK_S, BEAT_S, CONFIRM_S = 30.0, 17.0, 14.0, 60.0
+WALK_S, LOOK_S, BEAT_S, CONFIRM_S = 30.0, 17.0, 6.0, 60.0
 _LOADED: dict[bytes, PolicySet | PolicyErrors] = {}
 _BOOKS: dict[bytes, PriceBook] = {}
 
@@ -88,6 +88,18 @@ class _Schedule(Schedule):
                 await asyncio.sleep(seconds)
 
         self.turns.append(asyncio.create_task(go_on()))
+
+    def start(self) -> None:
+        return None
+
+    def forget(self, target: Target) -> None:
+        """
+        Begin no turns of a target any more.
+        """
+        self.stop()
+        bell = self._bells.pop(target.name, None)
+        if bell is not None:
+            bell[1].cancel()
 
     def stop(self) -> None:
         for task in self.turns:
@@ -169,6 +181,8 @@ class Daemon:
         End this process at once, in the middle of whatever it does.
         """
         self.dead = True
+        if self.world.plan.sees_death:
+            self.world.later(0.0, self.world.store.bury, self.number)
         for answer in self._futures:
             if not answer.done():
                 answer.set_exception(Killed())
@@ -262,44 +276,38 @@ class Daemon:
         service.watch = PolicyWatch(
             folder=folder, prices=prices, cycle=cycle, clock=world.clock, steady=world.clock.monotonic
         )
-        service.schedule = _Schedule(world, world.clock)
+        service.schedule = service.tenures.schedule = _Schedule(world, world.clock)
         return service
 
     async def _run(self, service: Service, policies: PolicySet) -> None:
-        cycle, ledger = service.cycle, service.cycle.enforcer.ledger
-        target = cycle.targets[TARGET]
-        self.metrics.start(cycle.targets)
-        self.metrics.seed(await ledger.tallies(), await ledger.finding_counts(), *await ledger.savings.counted())
+        cycle = service.cycle
+        self.metrics.start(())
+        cycle.active.clear()
         service.watch.take(policies)
-        await cycle.resume()
-        attempt = service._attempt
-        turns = (
-            service._wait_for_deadlines(target),
-            service._recall(target),
-            service.endings.follow(target, attempt),
-        )
-        waiters = [asyncio.create_task(one) for one in turns]
-        service.schedule.every("walk", target, service._walk, seconds=WALK_S, at_once=True)
-        service.schedule.every("look", target, service._look, seconds=LOOK_S, at_once=False)
+        self.metrics.found(await cycle.enforcer.ledger.finding_counts())
+        await service.tenures.follow()
         ticker = asyncio.create_task(self._tick(service))
         stopped = asyncio.create_task(self.stopping.wait())
         await stopped
         service.stop.set()
         service.schedule.stop()
-        for task in waiters:
-            task.cancel()
+        await service.tenures.rest()
         await drained(list(cycle.driving.values()), ending=service.ending, within_s=DRAIN_S)
         ticker.cancel()
-        await asyncio.gather(*waiters, *service.schedule.turns, ticker, return_exceptions=True)  # type: ignore[attr-defined]
+        await asyncio.gather(ticker, return_exceptions=True)
 
     async def _tick(self, service: Service) -> None:
-        beaten = -BEAT_S
         world = self.world
+        beaten = shown = world.loop.time() - BEAT_S / 2
         while True:
             now = world.loop.time()
-            if now - beaten >= BEAT_S:
-                beaten = now
+            await service._attempt("replicas", service._look_at_others())
+            if service._hurry or now - beaten >= BEAT_S:
                 await service._attempt("heartbeat", service._beat())
+                beaten = beaten if "heartbeat" in service.failing else now
+            if now - shown >= SHOWN_S:
+                shown = now
+                await service._attempt("totals", service._show_totals())
             await service._attempt("pause and lease", service._look_around())
             await service._attempt("policies", service._look_at_policies(at_once=False))
             await asyncio.sleep(world.plan.tick_s if not world.calm else 9.0)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sim_loop import OWNER, Killed
+from sim_service import PROJECT, REGION, TARGET
 
 from guard.core.records import Pause
 from guard.ledger import observations, schema
@@ -36,6 +37,8 @@ KINDS = {
     "take the lease back": "lease",
 }
 WRITE_S = 0.003
+# Above the largest that Linux gives.
+NO_PID = 4_194_305
 
 
 def kind_of(what: str) -> str:
@@ -77,6 +80,19 @@ class Store:
         """
         found: list[Any] = self.raw.execute(query, values).fetchall()
         return found
+
+    def bury(self, number: int) -> None:
+        """
+        Let others on the machine see that a daemon has died: there is no process of its number any more.
+        """
+        self.raw.execute("UPDATE replicas SET pid = ? WHERE holder = ?", (NO_PID, f"d{number}"))
+
+    def holder(self) -> str:
+        """
+        The name of who holds the lease of the target on record.
+        """
+        found = self.rows("SELECT instance FROM leases")
+        return found[0][0] if found else ""
 
     def set_pause(self, pause: Pause | None) -> None:
         """
@@ -161,10 +177,10 @@ class _Look(Glance):
         self._connection = ledger.world.store.raw
         self._ledger = ledger
 
-    def is_unpaused(self) -> bool:
+    def is_surely(self, question: str) -> bool:
         self._ledger.daemon.check()
         self._ledger.world.come_by("pause.read")
-        return not self._ledger.world.ledger_is("unreadable", "locked") and super().is_unpaused()
+        return not self._ledger.world.ledger_is("unreadable", "locked") and super().is_surely(question)
 
     def close(self) -> None:
         return None
@@ -184,7 +200,7 @@ class SimLedger(SqlLedger):
         if world.plan.seed % 3:
             self.paused._glance = _Look(self)
 
-    async def write(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+    async def write(self, what: str, work: Callable[[sa.Connection], T], **of: Any) -> T:
         self.daemon.check()
         world, kind = self.world, kind_of(what)
         for one in world.come_by(f"write:{kind}"):
@@ -200,7 +216,7 @@ class SimLedger(SqlLedger):
             world.store.kinds.append(kind)
             return result
 
-        answer = await super().write(what, marked)
+        answer = await super().write(what, marked, **of)
         self.daemon.check()
         return answer
 
@@ -219,26 +235,23 @@ class SimLedger(SqlLedger):
 
 class SimLease(SqlLease):
     """
-    The lease of a daemon; whether another one has died is known at once if the schedule says that they share a machine.
+    The lease of a daemon, under names that are the same in each run.
     """
 
     def __init__(self, ledger: SimLedger, world: Any, daemon: Any) -> None:
-        super().__init__(ledger, f"d{daemon.number}", world.clock)
-        self._world = world
-        self._number = daemon.number
+        self._daemon_number = daemon.number
+        self._names = 0
+        shared = world.plan.replicas
+        super().__init__(ledger, f"d{daemon.number}", world.clock, projects={TARGET: (REGION, PROJECT)}, shared=shared)
+        ledger.fence = self
 
     @property
-    def token(self) -> str:
-        return self._token
+    def instance(self) -> str:
+        """
+        The name under which the ledger knows this daemon.
+        """
+        return f"d{self._daemon_number}.{self._names}"
 
-    def _take(self, connection: sa.Connection, now_ms: int) -> sa.RowMapping | None:
-        found = super()._take(connection, now_ms)
-        if found is None:
-            connection.exec_driver_sql("UPDATE lease SET pid = ?", (self._number,))
-        return found
-
-    def _may_take(self, there: sa.RowMapping, now_ms: int) -> bool:
-        holder = self._world.daemons.get(there["pid"])
-        if self._world.plan.sees_death and holder is not None and holder.dead:
-            return True
-        return super()._may_take(dict(there) | {"pid": 0}, now_ms)  # type: ignore[arg-type]
+    @instance.setter
+    def instance(self, name: str) -> None:
+        self._names += 1

@@ -87,6 +87,7 @@ class Plan:
     percent: int | None = 50
     window_s: int = 600
     sees_death: bool = True
+    replicas: bool = False
 
     def without(self, items: Sequence[Item]) -> "Plan":
         """
@@ -99,7 +100,8 @@ class Plan:
         The schedule, for a reader.
         """
         limits = f"limits: {self.most} and {self.percent} % in {self.window_s} s" if self.most else "no limits"
-        lines = [f"{limits}, a look around every {self.tick_s:g} s, price {self.prices}"]
+        shared = ", several replicas" if self.replicas else ""
+        lines = [f"{limits}{shared}, a look around every {self.tick_s:g} s, price {self.prices}"]
         for index, one in enumerate(self.sets):
             used = index == 0 or any(item.act == "policies" and item.args[0] == index for item in self.items)
             if used:
@@ -135,6 +137,7 @@ def plan_of(seed: int) -> Plan:
         percent=None if limits < 0.2 else draw.choice((20, 50, 100)),
         window_s=draw.choice((60, 600, 3600)),
         sees_death=draw.random() < 0.8,
+        replicas=draw.random() < 0.3,
     )
 
 

@@ -200,8 +200,8 @@ class World:
         """
         The daemon that holds the ledger, if it lives.
         """
-        tokens = {row[0] for row in self.store.rows("SELECT token FROM lease")}
-        return next((one for one in self.alive() if one.lease is not None and one.lease.token in tokens), None)
+        holder = self.store.holder()
+        return next((one for one in self.alive() if one.lease is not None and one.lease.instance == holder), None)
 
     def in_force(self, daemon: Daemon) -> RuleSet:
         """
