@@ -219,8 +219,16 @@ MUTANTS = (
     ),
     Mutant(
         "acts without the lease",
-        ((GATE, "if not self.lease.held():", "if False:"),),
-        known(Item("stall", (45.0,), at_s=1.0), Item("start", at_s=2.0), jobs=7, due_s=60.0),
+        (
+            (GATE, "if not self.lease.held(target.name, for_s=self.call_s):", "if False:"),
+            ("ledger/fence.py", "if fence is None or not subjects:", "if True:"),
+        ),
+        known(at("show.sent", "stall", 37.0), Item("start", at_s=2.0), at("show.sent", "slow_out", 15.0, nth=2)),
+    ),
+    Mutant(
+        "writes with an old token",
+        (("ledger/fence.py", "if fence is None or not subjects:", "if True:"),),
+        known(at("write:intent", "slow", 50.0), Item("start", at_s=2.0)),
     ),
     Mutant(
         "does not look at the service's clock",

@@ -23,7 +23,7 @@ from sim_service import Jobs
 
 from guard.core.records import Pause
 
-CALM_S = 85.0
+CALM_S = 110.0
 MOST_DAEMONS = 2
 # What a plan may ask of whoever comes by; everything else happens to the world.
 ASKED = frozenset(
