@@ -34,7 +34,6 @@ sa.Index(
     breakers.c.cause,
     unique=True,
     sqlite_where=breakers.c.closed_ms.is_(None),
-    postgresql_where=breakers.c.closed_ms.is_(None),
 )
 
 levels = sa.Table(

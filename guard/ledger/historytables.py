@@ -94,4 +94,4 @@ history = sa.Table(
 sa.Index("history_by_end", history.c.ended_ms)
 
 IS_LONG = history.c.running_ms >= sa.literal_column(str(LONG_MS))
-sa.Index("history_long", history.c.ended_ms, sqlite_where=IS_LONG, postgresql_where=IS_LONG)
+sa.Index("history_long", history.c.ended_ms, sqlite_where=IS_LONG)

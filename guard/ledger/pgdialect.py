@@ -30,6 +30,13 @@ class _Definitions(PGDDLCompiler):
         made = str(super().get_column_specification(column, **kwargs))  # type: ignore[no-untyped-call]
         return made.replace(" SERIAL", " BIGSERIAL")
 
+    def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
+        # The tables say only to SQLite of which rows an index is: each word to PostgreSQL would load its dialect at once.
+        options = create.element.dialect_options
+        if options["postgresql"]["where"] is None:
+            options["postgresql"]["where"] = options["sqlite"]["where"]
+        return str(super().visit_create_index(create, *args, **kw))  # type: ignore[no-untyped-call]
+
 
 class LedgerDialect(PGDialect_psycopg):
     """

@@ -128,7 +128,6 @@ sa.Index(
     intents.c.job_id,
     unique=True,
     sqlite_where=intents.c.outcome.is_(None),
-    postgresql_where=intents.c.outcome.is_(None),
 )
 sa.Index("intents_by_run", intents.c.region, intents.c.project_id, intents.c.job_id, intents.c.run)
 sa.Index("intents_by_job_id", intents.c.job_id)
@@ -174,7 +173,7 @@ findings = sa.Table(
     sa.UniqueConstraint("region", "project_id", "job_id", "run", "policy", "reason", name="one_finding_each"),
 )
 TO_FORECAST = sa.and_(findings.c.basis.is_not(None), findings.c.forecast.is_(None))
-sa.Index("findings_to_forecast", findings.c.id, sqlite_where=TO_FORECAST, postgresql_where=TO_FORECAST)
+sa.Index("findings_to_forecast", findings.c.id, sqlite_where=TO_FORECAST)
 
 # What findings add up to that were dropped for their age.
 dropped = sa.Table(
