@@ -66,6 +66,8 @@ async def _asked(settings: Settings) -> Status:
             httpx.AsyncClient(verify=verify, trust_env=False, timeout=WAIT_S) as client,
             client.stream("GET", url, headers=headers) as answer,
         ):
+            if answer.status_code == 401:
+                raise _NoDaemon(f"the daemon at {settings.listen} takes no token of these settings (listen_token_file)")
             if answer.status_code != 200:
                 raise _NoDaemon(f"the listener at {settings.listen} answers {answer.status_code} instead of its status")
             async for part in answer.aiter_bytes():

@@ -26,5 +26,8 @@ def unconfirmed_hold(policy: str, acted: Set[JobKey] | None, key: JobKey, *, fir
     """
     if first_enforce is None or acted is None or key in acted or len(acted) < first_enforce:
         return None
-    text = f"policy {policy} is new in enforce and has acted on {len(acted)} jobs; guard breaker confirm --policy {policy}"
+    text = (
+        f"policy {policy} is new in enforce and has acted on {len(acted)} jobs, so more wait; "
+        f"if these were right: guard breaker confirm --policy {policy}"
+    )
     return Hold(reason="first_enforce", text=text)

@@ -17,7 +17,10 @@ from guard.daemon.room import Room
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 
-NEW_LEDGER = Hold(reason="new_ledger", text="the ledger holds no complete walk of this target yet: it is new, or was lost")
+NEW_LEDGER = Hold(
+    reason="new_ledger",
+    text="the ledger holds no complete walk of this target yet (it is new, or was lost); goes on by itself after one",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ A deadline lies in service time and is waited for on the event loop's clock that
 wake whoever decides, so that it can never overlap with itself; once a second it is set anew if the clocks moved.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,8 @@ EXACT_S = 0.002
 SHORTEST_S = 0.2
 # No date lies further ahead: a deadline may be beyond the last year that there is, and is looked at again until then.
 LONGEST_S = 86_400.0
+# What the scheduler itself logs of the events below, which are told as lines of the guard's own log.
+_AGAIN = "maximum number of running instances"
 _EVENTS = {EVENT_JOB_ERROR: "error", EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "max_instances"}
 
 log = structlog.get_logger("guard")
@@ -56,6 +59,7 @@ class Schedule:
         # A late run is better than none, many late ones are one, and a turn that still goes on is not begun again.
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = AsyncIOScheduler(job_defaults=defaults, timezone="UTC")
+        logging.getLogger("apscheduler.scheduler").addFilter(_is_news)
         self._scheduler.add_listener(self._happened, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def every(self, what: str, target: Target, turn: Turn, *, seconds: float, at_once: bool) -> None:
@@ -132,3 +136,7 @@ class Schedule:
         self.metrics.scheduler_events.labels(name).inc()
         error = getattr(event, "exception", None)
         log.error("scheduler.troubled", event_name=name, turn=event.job_id, error=str(error) if error else "")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return _AGAIN not in str(record.msg)

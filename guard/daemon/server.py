@@ -73,7 +73,8 @@ def bind(listen: str) -> socket.socket:
         sock.bind(found[4])
         sock.listen(MOST_CONNECTIONS)
     except OSError as error:
-        raise BadInput(f"listen: cannot listen on {listen}: {error.strerror or error}; choose another address") from error
+        why = f"{error.strerror or error}; choose another address, or end who listens there, perhaps another guard"
+        raise BadInput(f"listen: cannot listen on {listen}: {why}") from error
     sock.setblocking(False)
     return sock
 

@@ -9,7 +9,8 @@ import asyncio
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,9 @@ FRESH_S = 1.0
 # Turns of the service that fail when the ledger does.
 WRITING = frozenset({"heartbeat", "pause and lease"})
 LEDGER_WAIT_S = 2.0
+UNTOLD = frozenset({"first_enforce", "new_ledger", "limit"})
+"""Why jobs wait that nothing else in a status shows."""
+MOST_HELD = 5
 SHOWN = 12
 """Digits of a digest that people compare."""
 
@@ -103,7 +107,7 @@ class Telling:
             uptime_seconds=round(self.steady() - self._began, 3),
             closed=tuple(_said(one) for one in holds if one is not None),
             objections=tuple(service.ready()),
-            notes=tuple(service.watch.notes()),
+            notes=(*service.watch.notes(), *_held(cycle)),
             limits=_limits(cycle, record.used_in_window),
             breakers=tuple(
                 BreakerStatus(
@@ -179,6 +183,20 @@ def encoded(status: Status) -> bytes:
 
 def _said(hold: Hold) -> str:
     return f"{hold.reason}: {hold.text}"
+
+
+def _held(cycle: Cycle) -> Iterator[str]:
+    """
+    Yield who waits for what no other line of a status tells, one sentence for each policy and reason.
+    """
+    waiting = [one for several in cycle.held.values() for one in several if one.reason in UNTOLD]
+    counts, texts = (
+        Counter((one.policy, one.reason) for one in waiting),
+        {(one.policy, one.reason): one.text for one in waiting},
+    )
+    for (policy, reason), count in counts.most_common(MOST_HELD):
+        jobs = "1 job is" if count == 1 else f"{count} jobs are"
+        yield f"{jobs} held back of policy {policy}: {reason}: {texts[policy, reason]}"
 
 
 def _limits(cycle: Cycle, used: int | None) -> tuple[LimitStatus, ...] | None:

@@ -154,7 +154,7 @@ def test_a_deadline_that_no_calendar_has(left_ms):
     on_schedule(act)
 
 
-def test_turns_are_begun_and_never_twice_at_once():
+def test_turns_are_begun_and_never_twice_at_once(caplog):
     """
     A turn is begun at once or after one interval, again each interval, and not while it still goes on, which is counted.
     """
@@ -176,6 +176,8 @@ def test_turns_are_begun_and_never_twice_at_once():
         await later.wait()
         await until(lambda: one.events("max_instances") >= 1)
         assert begun == ["lab"]
+        # It is told once, as a line of the guard's own log.
+        assert not [record for record in caplog.records if "maximum number" in record.getMessage()]
         may_end.set()
         await until(lambda: len(begun) >= 3)
 

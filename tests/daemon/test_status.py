@@ -12,6 +12,7 @@ import pytest
 from daemon_stand import ONE_DAY, on_stand, running
 from test_service import Daemon
 
+from guard.core.breaker import BreakerRules
 from guard.core.limits import Limits
 from guard.core.records import Pause
 from guard.daemon.access import Access, AccessFiles
@@ -77,6 +78,25 @@ def test_what_a_daemon_tells():
     ]
     assert status.policies.holds == "0 in observe, 1 in enforce, 0 exemptions"
     assert status.objections == ()
+
+
+def test_who_waits_is_told_with_what_to_do():
+    """
+    Jobs that the limits or a policy that nobody confirmed hold back are told in one sentence each.
+    """
+
+    async def act(stand, telling):
+        await stand.walk()
+        return await telling()
+
+    def jobs():
+        return [running(f"over-{number}") for number in range(4)]
+
+    (note,) = told(act, *jobs(), limits=Limits(max_terminations=1, max_percent_of_running=None)).notes
+    assert note.startswith("3 jobs are held back of policy one-day: limit: 1 termination")
+    (note,) = told(act, *jobs(), limits=None, breaker=BreakerRules()).notes
+    assert note.startswith("1 job is held back of policy one-day: first_enforce: ")
+    assert note.endswith("guard breaker confirm --policy one-day")
 
 
 def test_open_intents_are_told_with_age_and_state():

@@ -84,6 +84,9 @@ def test_status_without_a_daemon(site, simulated):
     [
         pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "is no guard of this version", id="other-json"),
         pytest.param(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answers 404 instead of its status", id="404"),
+        pytest.param(
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "takes no token of these settings", id="401"
+        ),
         pytest.param(b"\x1b[2J\x1b[31mSSH-2.0-evil\r\n", "no daemon answers", id="not-http"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (9 << 20), "its answer has no end", id="endless"),
     ],
