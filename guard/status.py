@@ -15,7 +15,7 @@ import msgspec
 
 from guard.commands import recorded
 from guard.daemon.access import tokens_of
-from guard.daemon.status import versions
+from guard.daemon.status import opened, versions
 from guard.errors import BadInput
 from guard.ledger.engine import parse, redacted
 from guard.ledger.schema import newest
@@ -112,6 +112,7 @@ async def _from_ledger(settings: Settings, why: str) -> Status:
     now = time.time()
     async with recorded(settings) as ledger:
         found = await standing(ledger, Wanted(now_ms=int(now * 1000), targets=True))
+        unclosed = await ledger.breaker.unclosed() if found.usable else ()
     return Status(
         at=datetime.fromtimestamp(now, UTC),
         source="ledger",
@@ -119,6 +120,7 @@ async def _from_ledger(settings: Settings, why: str) -> Status:
         ledger=found,
         targets=_targets(settings, found),
         note=why,
+        breakers=opened(one for one in unclosed if one.holds(int(now * 1000))),
     )
 
 

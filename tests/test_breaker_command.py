@@ -81,6 +81,8 @@ def test_it_shows_what_is_open_and_who_waits(lab):
     assert "policy day (" in said
     assert "is not confirmed: it has acted on 0 jobs and may on 3" in said
     assert "looks" not in said
+    # Without a daemon, guard status tells of them, too.
+    assert "breaker policy day is open" in guard(lab, "status")[1]
     code, said = guard(lab, "breaker", "--output", "json")
     shown = json.loads(said)
     assert [(one["scope"], one["name"], one["cause"]) for one in shown["open"]] == [

@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from guard import __version__
+from guard.core.breaker import Breaker
 from guard.core.hold import Hold
 from guard.core.policy import Mode, PolicySet
 from guard.daemon.cycle import Cycle
@@ -109,12 +110,7 @@ class Telling:
             objections=tuple(service.ready()),
             notes=(*service.watch.notes(), *_held(cycle)),
             limits=_limits(cycle, record.used_in_window),
-            breakers=tuple(
-                BreakerStatus(
-                    scope=f"{one.scope.value} {one.name}".rstrip(), open=True, reason=one.text, until=moment(one.until_ms)
-                )
-                for one in cycle.breakers.open
-            ),
+            breakers=opened(cycle.breakers.open),
             policies=_files(service.folder, _words(cycle.view.policies), service.watch.policies_at),
             prices=None
             if service.prices is None or book is None
@@ -161,6 +157,16 @@ class Telling:
             acting=acting,
             closed="" if hold is None else _said(hold) if ours else "another replica acts on it",
         )
+
+
+def opened(breakers: Iterable[Breaker]) -> tuple[BreakerStatus, ...]:
+    """
+    Return what open breakers say.
+    """
+    return tuple(
+        BreakerStatus(scope=f"{one.scope.value} {one.name}".rstrip(), open=True, reason=one.text, until=moment(one.until_ms))
+        for one in breakers
+    )
 
 
 def versions(schema: str) -> Versions:
