@@ -80,9 +80,11 @@ class Tenures:
 
     def unread(self) -> list[str]:
         """
-        Return which of the targets have not been read yet.
+        Return which of the targets have not been read yet, those on which nothing has begun yet included.
         """
-        return [f"target {name} was not read yet" for name, one in self.now.items() if not one.health.read]
+        there = {name for name, one in self.lease.terms().items() if not (one.lost or one.wanted)} - self._ends.keys()
+        read = {name for name, one in self.now.items() if one.health.read}
+        return [f"target {name} was not read yet" for name in sorted((there | self.now.keys()) - read)]
 
     def notes(self) -> list[str]:
         """

@@ -208,6 +208,7 @@ def test_no_record_no_act(site, simulated, trouble):
     """
     site.set(**QUICK)
     with daemon(site) as running:
+        until(lambda: running.get("/readyz")[0] == 200, "it is ready", within=60)
         assert running.series()[USABLE] == 1
         with trouble(site, running):
             simulated.stage("forgotten")
