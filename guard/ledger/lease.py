@@ -128,8 +128,9 @@ class SqlLease:
         if not self._shared or self._beat is None:
             return False
         before = self._observed.hearts
-        now_s = self._clock.monotonic()
         there = await self._ledger.read("look at the replicas", hearts_now)
+        # A heart counts from after it was seen: what was read may have been written while this waited for the answer.
+        now_s = self._clock.monotonic()
         hearts = heard(before, ((name, beats) for name, beats in there if name != self.instance), steady_s=now_s)
         self._observed = replace(self._observed, hearts=hearts)
         silent_s = self._durations.lease_ms / 1000
@@ -227,7 +228,10 @@ class SqlLease:
             unfit=frozenset(project for project, term in self._terms.items() if term.lost),
         )
         done = await self._ledger.write(what, lambda at: beat(at, me, seen))
-        self._observed = done.observed
+        # As in ``watch``: those that beat since the last look are counted from here, not from before the write.
+        hearts, after_s = done.observed.hearts, self._clock.monotonic()
+        fresh = {name: replace(one, since_s=after_s) for name, one in hearts.items() if one != seen.hearts.get(name)}
+        self._observed = replace(done.observed, hearts={**hearts, **fresh})
         if done.refused is not None and joins:
             raise LedgerHeld(self._refusal(done.refused, now_ms=_ms(now)))
         if done.kept:

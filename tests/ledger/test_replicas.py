@@ -392,3 +392,32 @@ def test_a_visitor_takes_what_is_free_and_says_who_has_the_rest(lasting_url):
             await ledger.aclose()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("slow", ["read", "write"])
+def test_a_heart_is_not_counted_from_before_it_beat(lasting_url, slow):
+    """
+    A look or a write that waits for the ledger sees a beat that is younger than its own beginning; the lease lasts from there.
+    """
+
+    async def work():
+        async with replicas_on(lasting_url, "a", "b", projects=NORTH) as (first, second):
+            await settled(first, second)
+            holder, other = (first, second) if first.has() else (second, first)
+            answer = getattr(other.ledger, slow)
+
+            async def late(what, work, **of):
+                other.clock.pass_by(15)
+                assert await holder.beat(after_s=15)
+                return await answer(what, work, **of)
+
+            setattr(other.ledger, slow, late)
+            await (other.lease.watch() if slow == "read" else other.beat())
+            setattr(other.ledger, slow, answer)
+            # Less than a lease after the holder's last beat, and more than one after the look at it began.
+            await other.beat(after_s=LEASE_S - 1)
+            assert other.has() == []
+            await other.beat(after_s=2)
+            assert other.has() == ["north"]
+
+    asyncio.run(work())
