@@ -117,6 +117,10 @@ def beat(connection: sa.Connection, me: Self, seen: Observed) -> Beaten:
     # What nobody is set to serve, but has an intent without an outcome, is anybody's.
     orphans = {(row.region, row.project_id) for row in connection.execute(_ORPHANS)} - found
     serves = {instance: projects | orphans for instance, projects in serves.items()}
+    # An orphan that somebody is set to serve again goes back; nothing runs on it here.
+    strays = {one: it for one, it in on_record.items() if it.holder == me.instance and one not in me.wants | orphans}
+    give_back(connection, me.instance, {one: lease.token for one, lease in strays.items()})
+    on_record |= {one: replace(lease, holder="") for one, lease in strays.items()}
     able = (me.wants | orphans) - me.unfit
     bare = {
         one: seen.bare.get(one, me.steady_s) for one in able if one not in on_record or on_record[one].holder not in serves

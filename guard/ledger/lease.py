@@ -246,6 +246,9 @@ class SqlLease:
         for project, term in self._terms.items():
             lost = term.lost or done.held.get(project) != term.token
             self._terms[project] = replace(term, lost=lost, wanted=project in done.give)
+        # Of what was nobody's only the ledger's word counts: nothing runs on it here that has to end first.
+        gone = self._terms.keys() - done.held.keys() - set(self._projects.values())
+        self._terms = {project: term for project, term in self._terms.items() if project not in gone}
         for project, token in done.held.items():
             self._terms.setdefault(project, Term(token=token, wanted=project in done.give))
         self._hurry, self.replicas = done.asked or bool(done.observed.bare), done.replicas

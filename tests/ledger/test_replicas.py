@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from ledger_cases import DRAFT, KEY, ToldClock
 
 from guard.core.leasing import Durations
-from guard.core.protocol import State
+from guard.core.protocol import Outcome, State
+from guard.core.records import Closing
 from guard.errors import LeaseLost
 from guard.ledger import SqlLease, open_ledger
 from guard.ledger.leasetables import leases, replicas
@@ -397,7 +398,7 @@ def test_a_visitor_takes_what_is_free_and_says_who_has_the_rest(lasting_url):
 @pytest.mark.parametrize("slow", ["read", "write"])
 def test_a_heart_is_not_counted_from_before_it_beat(lasting_url, slow):
     """
-    A look or a write that waits for the ledger sees a beat that is younger than its own beginning; the lease lasts from there.
+    A look or a write that waits for the ledger sees a beat that is younger than its own beginning, and counts from then.
     """
 
     async def work():
@@ -419,5 +420,30 @@ def test_a_heart_is_not_counted_from_before_it_beat(lasting_url, slow):
             assert other.has() == []
             await other.beat(after_s=2)
             assert other.has() == ["north"]
+
+    asyncio.run(work())
+
+
+def test_what_was_nobodys_goes_to_who_is_set_to_serve_it_again(lasting_url):
+    """
+    A replica that took the project of an open intent gives it back once another one serves it, and once no intent is open.
+    """
+
+    async def work():
+        async with replicas_on(lasting_url, "a", projects={}) as (one,):
+            one.ledger.fence = None
+            intent = await one.ledger.open_intent(DRAFT, at_ms=1, quota=None)
+            one.ledger.fence = one.lease
+            for _ in range(2):
+                await one.beat(after_s=1)
+                assert one.lease.acts_on(KEY)
+                async with replicas_on(lasting_url, "b", projects=NORTH) as (its,):
+                    await settled(its, one, rounds=2)
+                    assert (its.has(), one.lease.acts_on(KEY)) == (["north"], False)
+                    await its.lease.release()
+            await one.beat(after_s=1)
+            await one.ledger.close(intent.number, Closing(outcome=Outcome.FAILED, note=""), at_ms=2)
+            await one.beat(after_s=1)
+            assert not one.lease.acts_on(KEY)
 
     asyncio.run(work())
