@@ -33,6 +33,7 @@ log = structlog.get_logger("guard")
 
 Key = tuple[Cause, str]
 """A cause, and the policy or target that it is about ("" for all)."""
+_Pricing = tuple[object, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Breakers:
     levels: dict[Key, str] | None = None
     _confirmed: int | None = field(default=None, repr=False)
     # By which prices the fleet was measured last, and how many kinds of jobs it had then.
-    _priced: tuple[object, int, int] = field(default=(None, 0, 0), repr=False)
+    _priced: _Pricing = field(default=(None, 0, 0), repr=False)
     _fleet: frozenset[str] = field(default=frozenset(), repr=False)
 
     async def trip(self, orders: Sequence[Order], rules: BreakerRules | None, *, dear: bool) -> bool:
@@ -78,9 +79,14 @@ class Breakers:
         policies = {one.judgement.policy.name for one in orders}
         targets = {one.decision.job.target for one in orders}
         measured = [*self._matches(rules, policies), *self._unreadable(rules, targets)]
-        if self._is_priced_anew():
-            measured += self._prices(rules, dear=dear)
-        return await self._judge(measured, rules)
+        priced, prices = self._pricing(), []
+        if priced is not None:
+            prices = list(self._prices(rules, dear=dear))
+        opened = await self._judge([*measured, *prices], rules)
+        if priced is not None and prices:
+            # Only now: what could not be put on record is measured again before the next act.
+            self._priced = priced
+        return opened
 
     async def learn(self, rules: BreakerRules | None, *, dear: bool) -> None:
         """
@@ -217,13 +223,15 @@ class Breakers:
             if not isinstance(charges, Missing):
                 yield _what(pool, resource), per_hour(charges)
 
-    def _is_priced_anew(self) -> bool:
+    def _pricing(self) -> _Pricing | None:
+        """
+        Return by what the fleet is priced now, or None if it was measured by that.
+        """
         book, now_ms = self.view.terms.prices, self.gate.now_ms()
         last, at_ms, kinds = self._priced
         more = sum(len(one.shapes) for one in self.view.tallies.values())
         anew = book is not last or more > kinds or (book is not None and book.changes_between(at_ms, now_ms))
-        self._priced = (book, now_ms, max(more, kinds))
-        return anew
+        return (book, now_ms, max(more, kinds)) if anew else None
 
     def _share_of(self, key: Key, *, about: str = "") -> Share | None:
         text = (self.levels or {}).get(key)

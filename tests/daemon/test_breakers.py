@@ -45,6 +45,14 @@ def at_once(stand):
     stand.clock.seconds += 1_800
 
 
+async def seen(stand):
+    """
+    Act on what is read, with no end of a walk at which the breaker would learn.
+    """
+    await stand.cycle.act(await stand.cycle.take(stand.target, await stand.read()))
+    await stand.settle()
+
+
 async def reset(stand, **only):
     """
     Close what is open, as a person does.
@@ -319,6 +327,48 @@ def test_prices_that_change(price, currency, text, opens, anew):
         assert ("late" in stand.accepted()) is not opens
 
     on_stand(act, *fleet(3), text=text, breaker=RULES)
+
+
+def test_prices_are_measured_until_that_is_on_record():
+    """
+    A breaker that could not be put on record opens before the next act, whose prices are no others.
+    """
+
+    async def act(stand):
+        priced(stand, "1")
+        await stand.walk()
+        stand.world.add(running("late", hours=90_000))
+        priced(stand, "300")
+        book, full = stand.raw.breaker, LedgerUnusable("the disk is full")
+        write, book.open = book.open, lambda one: (_ for _ in ()).throw(full)
+        with pytest.raises(LedgerUnusable, match="full"):
+            await stand.walk()
+        book.open = write
+        await seen(stand)
+        assert (await opened(stand), stand.sent()) == ([(Scope.ALL, "", Cause.PRICES)], 0)
+
+    on_stand(act, *fleet(3), text=DEAR, breaker=RULES)
+
+
+def test_prices_are_measured_once_an_act_hangs_on_them():
+    """
+    Prices that changed while no act hung on money are held against their level before the first one that does.
+    """
+
+    async def act(stand):
+        priced(stand, "1")
+        await stand.walk()
+        stand.take(ONE_DAY)
+        priced(stand, "300")
+        stand.world.add(running("old", hours=90_000))
+        await seen(stand)
+        assert stand.accepted() == ["old"]
+        stand.take(DEAR)
+        stand.world.add(running("late", hours=90_000))
+        await seen(stand)
+        assert (await opened(stand), stand.accepted()) == ([(Scope.ALL, "", Cause.PRICES)], ["old"])
+
+    on_stand(act, *fleet(3), text=DEAR, breaker=RULES)
 
 
 @pytest.mark.parametrize(
