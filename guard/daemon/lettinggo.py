@@ -23,8 +23,6 @@ def let_go(cycle: Cycle, target: Target) -> None:
     remembering.ends.pop(name, None)
     cycle.recall.strangers.pop(name, None)
     cycle.reported.keep(view.watched)
-    for key in [key for key in cycle.ended if key not in view.watched]:
-        del cycle.ended[key]
     cycle.deadlines[name].clear()
     cycle.enforcer.metrics.end(name)
     cycle.changed = True

@@ -125,6 +125,24 @@ def test_an_intent_of_another_replica_is_left_to_it():
     on_stand(act, running())
 
 
+def test_an_ended_job_stays_ended_when_another_target_goes():
+    """
+    A page that was read before the end of a job was recorded brings no job back, also if another target went meanwhile.
+    """
+
+    async def act(stand):
+        page = await stand.read()
+        await stand.walk()
+        assert stand.accepted() == ["job-1"]
+        stand.cycle.view.drop(page[0].key)
+        let_go(stand.cycle, stand.targets["other"])
+        await stand.cycle.act(await stand.cycle.take(stand.target, page))
+        await stand.settle()
+        assert (stand.view.watched, list(await stand.raw.findings())) == ({}, [])
+
+    on_stand(act, running(), targets=("lab", "other"))
+
+
 def test_the_percentage_is_of_the_jobs_of_all_replicas():
     """
     The newest complete walks of targets that others act on count as long as they are fresh, and of the same project.
