@@ -1,8 +1,8 @@
 """
 The daemon: starts everything, keeps it running, and ends it in order.
 
-Each target whose lease this process has gets a ``Tenure``, with its walks, looks and deadlines. A tick a second looks at
-the pause and the leases, and another one, which may take its time, at the files of policies and prices. A first SIGTERM or
+Each target whose lease this process has gets a ``Tenure``, with its walks, looks and deadlines. Once a second one tick looks
+at the leases, another one at what holds acts back, and a third at the files of policies and prices. A first SIGTERM or
 SIGINT lets the intents on their way finish, a second one ends at once; both leave a ledger that the next start takes up.
 """
 
@@ -61,6 +61,7 @@ class Service:
     tenures: Tenures = field(init=False)
     _undecided: bool = False
     _hurry: bool = False
+    _looked: float = 0.0
 
     def __post_init__(self) -> None:
         self.watch = PolicyWatch(folder=self.folder, prices=self.prices, cycle=self.cycle, clock=self.clock)
@@ -91,9 +92,10 @@ class Service:
         metrics.found(await self.cycle.enforcer.ledger.finding_counts())
         self.schedule.start()
         await self.tenures.follow()
-        self.ticked = asyncio.get_running_loop().time()
+        self.ticked = self._looked = asyncio.get_running_loop().time()
         estimating = asyncio.create_task(Estimating(endings=self.endings).follow(self._attempt))
-        tickers = [asyncio.create_task(self._tick_forever()), asyncio.create_task(self._watch_forever())]
+        loops = self._tick_forever(), self._look_forever(), self._watch_forever()
+        tickers = [asyncio.create_task(one) for one in loops]
         try:
             await self.stop.wait()
         finally:
@@ -137,7 +139,7 @@ class Service:
         """
         Return what says that this process hangs.
         """
-        silent = asyncio.get_running_loop().time() - self.ticked
+        silent = asyncio.get_running_loop().time() - min(self.ticked, self._looked)
         return [f"the last tick was {silent:.0f} s ago"] if silent > 60 else []
 
     @contextlib.contextmanager
@@ -181,6 +183,12 @@ class Service:
             if now - shown >= SHOWN_S:
                 shown = now
                 await self._attempt("totals", self._show_totals())
+            await asyncio.sleep(TICK_S)
+
+    async def _look_forever(self) -> None:
+        # Apart from the heart: to decide on a whole fleet may take longer than a lease lasts without a renewal.
+        while True:
+            self._looked = asyncio.get_running_loop().time()
             await self._attempt("pause and lease", self._look_around())
             await asyncio.sleep(TICK_S)
 

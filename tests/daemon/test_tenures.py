@@ -101,6 +101,44 @@ def test_a_lost_target_ends_what_is_on_its_way_without_a_word():
     on_daemon(act, running(), knobs=SLOW, speed=50.0)
 
 
+def test_the_heart_beats_while_a_fleet_is_decided_on():
+    """
+    A look that takes as long as a lease lasts, as after a pause on a large fleet, keeps no renewal waiting.
+    """
+
+    async def act(stand, daemon):
+        daemon.service.heartbeat_s = 0.1
+        looking, beats = asyncio.Event(), []
+
+        async def decide_all():
+            looking.set()
+            await asyncio.Event().wait()
+
+        async def renew():
+            beats.append(looking.is_set())
+            return True
+
+        async with daemon.running():
+            await until(lambda: daemon.service.ready() == [])
+            stand.lease.renew, daemon.service.cycle = renew, Deciding(decide_all, stand.cycle)
+            daemon.service._undecided = True
+            await until(lambda: beats.count(True) >= 2)
+
+    on_daemon(act, running("young", hours=1))
+
+
+class Deciding:
+    """
+    A cycle that decides on everything in another way.
+    """
+
+    def __init__(self, decide_all, cycle):
+        self.decide_all, self._cycle = decide_all, cycle
+
+    def __getattr__(self, name):
+        return getattr(self._cycle, name)
+
+
 def test_an_intent_of_another_replica_is_left_to_it():
     """
     Open intents of targets that another replica acts on are neither driven nor held back here.
