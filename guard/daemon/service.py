@@ -103,6 +103,8 @@ class Service:
             self.schedule.stop()
             estimating.cancel()
             await self.tenures.rest()
+            # What a turn still puts on record is for the next start: nobody would wait for the end of its call.
+            self.cycle.active.clear()
             left = await drained(list(self.cycle.driving.values()), ending=self.ending, within_s=DRAIN_S)
             log.info("guard.stopped", left_open=left)
             for task in tickers:

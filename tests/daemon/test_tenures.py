@@ -127,6 +127,25 @@ def test_the_heart_beats_while_a_fleet_is_decided_on():
     on_daemon(act, running("young", hours=1))
 
 
+def test_nothing_is_driven_that_nobody_waits_for():
+    """
+    An intent that a walk records after the daemon was stopped is left open for the next start, with no call on its way.
+    """
+
+    async def act(stand, daemon):
+        async def stopped():
+            daemon.service.stop.set()
+            await asyncio.sleep(0.3)
+
+        stand.hooks.before("intended", stopped)
+        async with daemon.running() as run:
+            await run
+            await asyncio.sleep(0.5)
+        assert (await stand.steps(), stand.sent()) == (["intended"], 0)
+
+    on_daemon(act, running())
+
+
 class Deciding:
     """
     A cycle that decides on everything in another way.
