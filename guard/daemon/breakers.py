@@ -96,7 +96,7 @@ class Breakers:
             return
         await self.look()
         policies = {one.name for one in self.view.policies.policies}
-        measured = [*self._matches(rules, policies), *self._unreadable(rules, set(self.view.tallies))]
+        measured = [*self._matches(rules, policies), *self._unreadable(rules, self.view.tallies.keys() & self.active)]
         measured += self._prices(rules, dear=dear)
         await self._judge(measured, rules, everything=True)
 

@@ -56,6 +56,7 @@ class Cycle:
     ended: dict[JobKey, int] = field(default_factory=dict)
     broken: LedgerUnusable | None = None
     changed: bool = False
+    stopped: bool = False  # the process ends, so nothing is driven any more
     active: set[str] = field(default_factory=set)
     _walks: int = 0
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -279,7 +280,7 @@ class Cycle:
             self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
 
     def _drive(self, intent: Intent, target: Target) -> None:
-        if target.name not in self.active:
+        if self.stopped or target.name not in self.active:
             return  # It was let go meanwhile; whoever takes it finds the intent.
         task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number} {target.name}")
         self.driving[intent.draft.key] = task

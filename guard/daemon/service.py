@@ -104,7 +104,7 @@ class Service:
             estimating.cancel()
             await self.tenures.rest()
             # What a turn still puts on record is for the next start: nobody would wait for the end of its call.
-            self.cycle.active.clear()
+            self.cycle.stopped = True
             left = await drained(list(self.cycle.driving.values()), ending=self.ending, within_s=DRAIN_S)
             log.info("guard.stopped", left_open=left)
             for task in tickers:
