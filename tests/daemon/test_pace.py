@@ -187,7 +187,7 @@ def test_nothing_is_lost_at_a_service_that_throttles():
     async def act(stand):
         rates = []
         stand.hooks.before("terminate", lambda: rates.append(stand.value("api_rate_per_second", target="lab")), nth=0)
-        for _ in range(30):
+        for _ in range(120):
             await stand.walk()
             if len(stand.accepted()) == 20:
                 break

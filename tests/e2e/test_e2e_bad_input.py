@@ -234,7 +234,7 @@ def test_bad_price_books(cli, lab, text, words):
     ("url", "code", "words"),
     [
         pytest.param("sqlite:////nowhere/guard.db", 4, "there is no folder /nowhere; make it", id="no-folder"),
-        pytest.param(f"mysql://guard:{WRONG}@host/guard", 4, "SQLite only", id="another-database"),
+        pytest.param(f"mysql://guard:{WRONG}@host/guard", 4, "a ledger is kept in SQLite", id="another-database"),
         pytest.param("guard.db", 4, "sqlite:///", id="no-url"),
     ],
 )

@@ -166,7 +166,7 @@ def test_a_disk_that_takes_no_more_loses_nothing(file_url):
     """
     When the system refuses to let the file grow, everything that was recorded before is there.
     """
-    with child("fill", file_url, "500000") as process:
+    with child("fill", file_url, "600000") as process:
         made, error = process.communicate()[0].split("\n", 1)
     assert process.returncode == 0
     assert "cannot record an intent" in error
