@@ -74,7 +74,7 @@ def test_cut_connections(kind, accepted):
 @pytest.mark.server
 def test_a_service_that_cuts_every_connection():
     """
-    A read of which every attempt is cut ends without an answer after four of them, each of which may try two connections.
+    A read of which every attempt is cut ends without an answer after four of them, each on a connection of its own.
     """
 
     async def act(client: ModelArtsClient, terminator: ModelArtsTerminator) -> None:
@@ -82,4 +82,4 @@ def test_a_service_that_cuts_every_connection():
             await client.read("job-1")
 
     log = asyncio.run(against(Knobs(faults=(Fault(operation="*", kind="reset_before"),)), act))
-    assert len(log.of("show")) == 8
+    assert len(log.of("show")) == 4
