@@ -32,7 +32,8 @@ from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.daemon.watch import PriceFile
 from guard.ledger.lease import SqlLease
-from guard.ledger.sql import SqlLedger, open_ledger
+from guard.ledger.opening import open_ledger
+from guard.ledger.sql import SqlLedger
 from guard.modelarts import (
     LOOPBACK,
     Exchange,

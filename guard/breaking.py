@@ -12,7 +12,7 @@ from guard.core.policy import Policy
 from guard.core.records import Pause
 from guard.errors import BadInput, LedgerUnusable
 from guard.ledger.engine import is_shared, parse, place
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.policyfiles import read_folder
 from guard.settings import Settings
 

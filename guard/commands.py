@@ -32,7 +32,8 @@ from guard.daemon.web import web_app
 from guard.daemon.witness import witnessed
 from guard.errors import BadInput, LedgerHeld, LedgerUnusable, TargetError
 from guard.ledger.audit import witness_of
-from guard.ledger.sql import SqlLedger, open_ledger
+from guard.ledger.opening import open_ledger
+from guard.ledger.sql import SqlLedger
 from guard.ledger.standing import LedgerRecord
 from guard.priced import Priced
 from guard.report import ScanReport, TargetRow, rows, spared_by_unknown

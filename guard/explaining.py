@@ -16,7 +16,7 @@ from guard.core.sighting import Sighting, observe
 from guard.daemon.metrics import Metrics
 from guard.errors import BadInput, JobGone, LedgerUnusable
 from guard.explained import Explained, explain_intent, explain_job
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.modelarts.wire import Origin, parse_item
 from guard.policyfiles import read_folder
 from guard.settings import Settings

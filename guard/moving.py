@@ -17,7 +17,7 @@ from guard.daemon.clocks import RealClock
 from guard.errors import BadInput
 from guard.ledger.lease import SqlLease
 from guard.ledger.moving import Counts, export_to, import_from
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.settings import Settings
 
 STREAM = Path("-")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from guard.cli import app
 from guard.core.breaker import Breaker, Cause, Scope
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from tests.changing import replace
 from tests.ledger.ledger_cases import DRAFT
 

@@ -19,7 +19,7 @@ from guard.core.policy import PolicySet
 from guard.core.price import Per, Price, PriceBook
 from guard.core.sighting import observe
 from guard.explained import explain_job, explained_data
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.screen import show_explained
 from tests.changing import replace
 

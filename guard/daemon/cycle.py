@@ -10,12 +10,12 @@ import structlog
 
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
-from guard.core.plan import Attempt, Finding, Order, Plan
+from guard.core.plan import Attempt, Finding, Plan
 from guard.core.protocol import Outcome
-from guard.core.records import Draft, Intent
+from guard.core.records import Intent
 from guard.daemon.breakers import Breakers
 from guard.daemon.deadlines import Deadlines
-from guard.daemon.drafts import draft
+from guard.daemon.drafts import drafting
 from guard.daemon.enforce import Enforcer
 from guard.daemon.leftovers import Orphans, within_limits
 from guard.daemon.opening import opened
@@ -183,12 +183,7 @@ class Cycle:
         """
         Record the intents that a plan orders, and drive each from when it is on record; return what had no room.
         """
-        late = []
-
-        def drafted(order: Order) -> Draft:
-            credentials = self.targets[order.decision.job.target].source.credentials_tag()
-            return draft(order, self.view.terms, attempts, credentials=credentials)
-
+        late, drafted = [], drafting(self.view.terms, attempts, targets=self.targets)
         async for order, intent in opened(made.orders, self.enforcer.ledger, drafted, self.planner.room.quota):
             if intent is None:
                 late.append(beaten(order))

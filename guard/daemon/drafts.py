@@ -2,7 +2,7 @@
 An order turned into the intent that is put on record: facts as text, reason, price and attempt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from guard.core.decide import Decision
 from guard.core.estimate import Inputs, Method, Stopped, basis_of
@@ -14,6 +14,16 @@ from guard.core.policy import Clause
 from guard.core.records import Draft
 from guard.core.spend import rate_of_job
 from guard.core.work import work_of
+from guard.daemon.targets import Target
+
+
+def drafting(terms: Terms, attempts: Mapping[JobKey, Attempt], *, targets: Mapping[str, Target]) -> Callable[[Order], Draft]:
+    """
+    Return what makes the record of an order, with the credentials that its target has by then.
+    """
+    return lambda order: draft(
+        order, terms, attempts, credentials=targets[order.decision.job.target].source.credentials_tag()
+    )
 
 
 def draft(order: Order, terms: Terms, attempts: Mapping[JobKey, Attempt], *, credentials: str) -> Draft:

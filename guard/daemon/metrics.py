@@ -85,9 +85,8 @@ class Metrics:
         self.exempt_unknown = gauge("exempt_by_unknown_jobs", "Jobs spared by an unreadable fact alone.", "exemption")
         self.terminations = counter("terminations", "Closed intents by outcome.", "target", "policy", "outcome")
         self.potential = counter("potential_terminations", "Matches that led to no call.", "policy", "reason")
-        self.lateness = histogram(
-            "termination_lateness_seconds", "Seconds from due to the accepted call.", ["target"], LATENESS_BUCKETS
-        )
+        late = "Seconds from due to the accepted call."
+        self.lateness = histogram("termination_lateness_seconds", late, ["target"], LATENESS_BUCKETS)
         self.confirm_seconds = histogram(
             "termination_confirm_seconds", "Seconds from the accepted call to its confirmation.", [], CONFIRM_BUCKETS
         )

@@ -6,6 +6,7 @@ when it returns, and whatever goes wrong is a ``LedgerUnusable``: no record, no 
 """
 
 from guard.ledger.lease import SqlLease
-from guard.ledger.sql import SqlLedger, open_ledger
+from guard.ledger.opening import open_ledger
+from guard.ledger.sql import SqlLedger
 
 __all__ = ["SqlLease", "SqlLedger", "open_ledger"]

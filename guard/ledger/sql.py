@@ -19,9 +19,9 @@ from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
 from guard.errors import LedgerUnusable
-from guard.ledger import foregoing, intents, observations, room, schema
+from guard.ledger import foregoing, intents, observations, room
 from guard.ledger.breaker import SqlBreaker
-from guard.ledger.engine import absence, look, make_engine, parse, place, probe, reading, redacted, writing
+from guard.ledger.engine import look, reading, writing
 from guard.ledger.failing import named
 from guard.ledger.fence import Fence, Subject, fenced, project_of, projects
 from guard.ledger.forecasts import SqlForecasts
@@ -33,32 +33,6 @@ from guard.ports import NO_FACTS
 
 T = TypeVar("T")
 READERS = 2
-
-
-async def open_ledger(url: str, *, read_only: bool = False) -> "SqlLedger":
-    """
-    Open a ledger such as ``sqlite:///guard.db`` (``sqlite://`` keeps it in memory), made or migrated if need be.
-
-    With *read_only* nothing is made, migrated or written, so that it can be read beside the process that acts on it. Raises
-    ``LedgerUnusable``. Close it with ``aclose``.
-    """
-    parsed = parse(url)
-    name = redacted(parsed)
-    with named(name, "be opened" + absence(place(parsed), read_only=read_only)):
-        await asyncio.to_thread(probe, parsed, read_only=read_only)
-    ledger = SqlLedger(make_engine(parsed, read_only=read_only), name=name, read_only=read_only)
-    try:
-        ready = await ledger.read("be opened", schema.check)
-        if not ready and read_only:
-            raise LedgerUnusable(f"ledger {name} is not of this version yet; start the guard on it once to set it up")
-        if not ready:
-            await ledger.write("be set up", schema.upgrade)
-        ledger.paused.glance(parsed)
-        ledger.breaker.looked.glance(parsed)
-    except BaseException:
-        await ledger.aclose()
-        raise
-    return ledger
 
 
 class SqlLedger:

@@ -18,7 +18,7 @@ from rule_files import METRICS, named_labels, named_metrics
 
 from dashboards.__main__ import BOARDS, FOLDER, main
 from guard.core.protocol import Outcome
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.simulator.knobs import Fault
 
 FILES = sorted(FOLDER.glob("*.json"))

@@ -22,7 +22,7 @@ from guard.daemon.planning import Rules
 from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.modelarts import Credentials, Exchange, ModelArtsClient, ModelArtsTerminator, Pace, Patience, Service, http_client
 from guard.modelarts import Target as Watched
 from guard.modelarts.credentials import AccessKey

@@ -27,7 +27,7 @@ import yaml
 
 from guard.core.records import Intent
 from guard.errors import LedgerUnusable
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.simulator import DEFAULT_PROJECT, FLAVORS, CallLog, Knobs, RunningServer, SimJob, World, create_app, serve
 
 ROOT = Path(__file__).resolve().parents[2]

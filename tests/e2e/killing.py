@@ -23,7 +23,7 @@ from e2e_stand import BREAKS_NOTHING, Simulated, Site, environment_of, until
 
 from guard.core.records import Intent
 from guard.errors import LedgerUnusable
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 from guard.simulator import Fault, changed
 from tests.postgres import Server
 

@@ -10,7 +10,7 @@ import pytest
 
 from guard.core.records import Pause
 from guard.errors import LedgerUnusable
-from guard.ledger.sql import open_ledger
+from guard.ledger.opening import open_ledger
 
 PAUSE = Pause(reason="a test", since_ms=1, until_ms=None, by="alice")
 
