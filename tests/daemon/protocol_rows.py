@@ -8,6 +8,7 @@ from typing import Any
 from daemon_stand import EXEMPT, NONE, OBSERVED, ONE_DAY
 
 from guard.core.records import Pause
+from guard.daemon.tries import MAX_LATE
 from guard.simulator import Fault
 from tests.changing import replace
 
@@ -173,7 +174,9 @@ ROWS = {
         text=ANY_RUNNING,
         when=(("after", "sending", 1, slow), ("after", "sending", 1, restarted)),
     ),
-    "slow-sending-for-ever": Row("failed", "intended" + 6 * " sending denied", 0, 0, when=(("after", "sending", 0, slow),)),
+    "slow-sending-for-ever": Row(
+        "failed", "intended" + (MAX_LATE + 1) * " sending denied", 0, 0, when=(("after", "sending", 0, slow),)
+    ),
     "409-for-ever": Row("refused", "intended" + 4 * " sending denied", 4, 0, faults=(refusing(409, "ModelArts.2796"),)),
     "409-three-times": Row(
         "confirmed",

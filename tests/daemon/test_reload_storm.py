@@ -21,7 +21,7 @@ from guard.policyfiles import mark_of, read_folder
 
 EDITS = 1_000
 JOBS = 40
-LAG_MS = 1_000
+LAG_MS = 10_000
 """Dates of answers are cut to whole seconds, so what is known of the service's clock may be that old."""
 
 
@@ -181,7 +181,8 @@ class Storm:
 
     def at(self, at_ms):
         """
-        The sets that were in force at a moment of service time, which never runs ahead and lags by less than a second.
+        The sets that were in force at a moment of service time, which never runs ahead, and lags by less than a second and
+        what passes while answers are on their way: here some seconds at once.
         """
         return [one.policies for one in self.history if one.since_ms - LAG_MS <= at_ms <= one.until_ms + 5]
 

@@ -77,7 +77,8 @@ def test_what_a_daemon_tells():
         ("max_terminations", 1, 20),
     ]
     assert status.policies.holds == "0 in observe, 1 in enforce, 0 exemptions"
-    assert status.objections == ()
+    # The daemon's own turns have not begun.
+    assert status.objections == ("target lab was not read yet",)
 
 
 def test_who_waits_is_told_with_what_to_do():
