@@ -251,13 +251,14 @@ class Oracle:
 
     def _check_deadline(self, daemon: Any, job: TrueJob, policy: str, deadline_ms: int) -> None:
         """
-        Judge the deadline of a new intent: to the millisecond, as long as nothing but time has changed for a while.
+        Judge the deadline of a new intent: to the millisecond, as long as nothing but time has changed for a while, and no
+        answer lacked one of a job's two clocks, which differ by some milliseconds.
         """
         world, since_ms = self.world, self.world.true_ms() - UNCHANGED_MS
         rule = next((one for one in world.in_force(daemon).policies if one.name == policy), None)
         began = job.at(since_ms)
         recent = {one.same for one in job.past if one.since_ms > since_ms or one is began} | {job.now.same}
-        if rule is None or world.edits or len(recent) > 1 or "waiting" in str(rule.clause):
+        if rule is None or world.edits or world.halves or len(recent) > 1 or "waiting" in str(rule.clause):
             return
         shown = Shown(job, job.now, frozenset(), world.true_ms())
         facts = shown.facts(deadline_ms, world.prices_in_force(daemon))
