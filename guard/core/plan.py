@@ -95,7 +95,8 @@ class Attempt:
     """
     The newest closed intent of a job: the run, the fingerprint of what it rested on, and when it closed.
 
-    *count* is the number of attempts on this run. *retries_at_once* is true when only the gate had stopped it.
+    *count* is the number of attempts on this run. *retries_at_once* is true when only the gate had stopped it, *ended* when
+    its outcome proves that the run is over.
     """
 
     run: int
@@ -103,6 +104,7 @@ class Attempt:
     closed_ms: int
     count: int
     retries_at_once: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +241,9 @@ def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None
     last = standing.attempts.get(order.key)
     if last is None or last.run != order.decision.seen.run or last.retries_at_once:
         return None
-    if order.judgement.deadline_ms is not None and order.judgement.deadline_ms > last.closed_ms:
+    later = order.judgement.deadline_ms is not None and order.judgement.deadline_ms > last.closed_ms
+    # Of a run that is over only an old answer can show a later match: its clock was behind, and so is the deadline by it.
+    if later and not last.ended:
         # The match that the attempt was for had not begun when it ended; this one is another.
         return None
     credentials = standing.credentials.get(order.decision.job.target, "")

@@ -42,6 +42,10 @@ class Outcome(enum.StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
+# What proves that the run is over.
+LAST = frozenset({Outcome.CONFIRMED, Outcome.FINISHED_BY_ITSELF, Outcome.GONE})
+
+
 class Step(enum.Enum):
     """
     What follows a reading of the job: decide again and send, or wait for the end.

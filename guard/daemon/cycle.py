@@ -11,7 +11,7 @@ import structlog
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Attempt, Finding, Plan
-from guard.core.protocol import Outcome
+from guard.core.protocol import LAST
 from guard.core.records import Intent
 from guard.daemon.breakers import Breakers
 from guard.daemon.deadlines import Deadlines
@@ -31,7 +31,6 @@ from guard.errors import BadInput, LedgerUnusable, TargetError
 CHUNK = 500
 # A page that was read before the end of a job was recorded cannot come in later than this.
 STALE_AFTER_MS = 10 * 60_000
-LAST = frozenset({Outcome.CONFIRMED, Outcome.FINISHED_BY_ITSELF, Outcome.GONE})
 
 log = structlog.get_logger("guard")
 

@@ -14,9 +14,10 @@ import structlog
 from guard.core.ended import Ended, Told, after, has_ended, lost, read
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.lanes import Lane
+from guard.core.protocol import LAST
 from guard.core.sighting import Sighting
 from guard.core.spans import DAY_MS, MINUTE_MS
-from guard.daemon.cycle import LAST, Cycle
+from guard.daemon.cycle import Cycle
 from guard.daemon.targets import Target
 from guard.errors import BadInput, JobGone, TargetError
 from guard.ports import Clock

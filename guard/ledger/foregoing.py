@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from guard.core.facts import JobKey
 from guard.core.plan import Attempt, Before, Rule
-from guard.core.protocol import Outcome
+from guard.core.protocol import LAST, Outcome
 from guard.ledger import room
 from guard.ledger.prepared import Prepared
 from guard.ledger.rows import key_of
@@ -82,4 +82,5 @@ def _attempt(rows: Sequence[Mapping[str, Any]]) -> Attempt:
         closed_ms=last["closed_ms"],
         count=max(1, sum(row["run"] == last["run"] and row["outcome"] not in (None, *gate) for row in rows)),
         retries_at_once=Outcome(last["outcome"]) in STOPPED_BY_GATE,
+        ended=Outcome(last["outcome"]) in LAST,
     )

@@ -314,6 +314,9 @@ def test_an_attempt_on_another_match(before_ms, again):
     resting = fingerprint(decision.job, ENFORCED.digest, "")
     last = Attempt(run=1, fingerprint=resting, closed_ms=began_ms - before_ms, count=1)
     assert bool(made(decision, attempts={KEY: last}).orders) is again
+    # An old answer of a run that is over puts its match later than it was.
+    over = made(decision, attempts={KEY: replace(last, ended=True)})
+    assert (over.orders, [one.reason for one in over.held]) == ((), ["retry_later"])
 
 
 def test_new_credentials_end_the_waiting():

@@ -34,8 +34,6 @@ KINDS = ("slow", "reset_before", "reset_after", "truncated", "html", "empty", "d
 WHOLE_START = 20
 # What is tried again only after a quarter of an hour, because the service failed too often in a row.
 GIVEN_UP = {"failed", "refused"}
-# Seen now and then of a call that was carried out, why is not known yet; nothing is claimed then that was not confirmed.
-UNCLAIMED = "finished_by_itself"
 
 
 @dataclasses.dataclass(slots=True)
@@ -205,12 +203,11 @@ class Killing:
             if one.outcome.value == "confirmed":
                 assert (fate["why"], fate["accepted_terminations"]) == ("terminated", 1), (job, fate)
             else:
-                assert one.outcome.value in {*GIVEN_UP, UNCLAIMED, "no_longer_matches"}, (job, one.outcome, one.note)
+                assert one.outcome.value in {*GIVEN_UP, "no_longer_matches"}, (job, one.outcome, one.note)
         for job in self.violators:
             ends = [one.outcome.value for one in self.closed.values() if one.draft.key.job_id == job]
             assert ends.count("confirmed") <= 1, (job, ends)
-            known = bool({"confirmed", UNCLAIMED} & set(ends))
-            assert (fates[job]["accepted_terminations"] == 1) is known, (job, ends, fates[job])
+            assert (fates[job]["accepted_terminations"] == 1) is ("confirmed" in ends), (job, ends, fates[job])
         assert not any(fates[job]["accepted_terminations"] for job in BREAKS_NOTHING)
         verified = self.site.guard("audit", "verify")
         assert verified.returncode == 0, verified.stdout + verified.stderr
