@@ -26,8 +26,6 @@ def small_runs():
         yield {name: pool.submit(measured, name, quick=True) for name in OURS}
 
 
-# A thread's loop that ends with its benchmark may leave a socket to the collector, in whichever test that comes by.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.server
 @pytest.mark.parametrize("name", OURS)
 def test_every_benchmark_runs_small(name, small_runs, tmp_path):

@@ -174,7 +174,7 @@ def test_the_oldest_deadline_is_sent_first():
         await stand.settle()
         order = [int(job_id.removeprefix("job-")) for job_id in stand.accepted()]
         assert sorted(order) == list(range(60))
-        assert all(abs(number - place) <= 3 * IN_FLIGHT for place, number in enumerate(order))
+        assert all(abs(number - place) <= 2 * IN_FLIGHT for place, number in enumerate(order))
 
     on_stand(act, *(running(f"job-{each:02}", hours=100 - each) for each in range(60)))
 
