@@ -10,7 +10,7 @@ MAX_RETRIES = 4
 # Throttled calls were not carried out, and the pace of the target slows down at each: patience costs only time.
 MAX_THROTTLED = 10
 MAX_EARLY = 3
-MAX_LATE = 10
+MAX_LATE = 5
 LONGEST_RETRY_S = 30.0
 LONGEST_ASKED_S = 60.0
 # A reading of the job is good for a call as long as the wait for its turn was no longer than this.

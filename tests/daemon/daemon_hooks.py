@@ -3,6 +3,7 @@ Places to step in between two calls of the service or two commits of the ledger.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 
 import httpx
@@ -19,6 +20,16 @@ class Hooks:
         self.statuses = {}
         self._acts = defaultdict(list)
         self._counts = defaultdict(int)
+        # Calls and commits that are under way, in which no time passes but by hooks: others sleep meanwhile.
+        self.under_way = 0
+
+    @contextlib.contextmanager
+    def still(self):
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     def before(self, name, act, *, nth=1):
         self._acts["before", name].append((nth, act))
@@ -49,7 +60,8 @@ class HookedLedger:
 
     async def _around(self, name, call):
         await self._hooks.fire("before", name)
-        result = await call()
+        with self._hooks.still():
+            result = await call()
         await self._hooks.fire("after", name)
         return result
 
@@ -85,7 +97,8 @@ class HookedTransport(httpx.AsyncBaseTransport):
         path = request.url.path
         name = "terminate" if path.endswith("/actions") else "list" if path.endswith("-searches") else "show"
         await self._hooks.fire("before", name)
-        response = await self._inner.handle_async_request(request)
+        with self._hooks.still():
+            response = await self._inner.handle_async_request(request)
         await self._hooks.fire("after", name)
         response.status_code = self._hooks.statuses.get(name, response.status_code)
         return response

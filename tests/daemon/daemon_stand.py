@@ -61,6 +61,7 @@ class ManualClock:
         self.seconds = NOW
         self.behind = 0.0
         self.slept: list[float] = []
+        self.hooks: Hooks | None = None
 
     def now(self) -> float:
         return self.seconds - self.behind
@@ -75,6 +76,30 @@ class ManualClock:
 
     def instant(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, UTC)
+
+
+class SharedClock(ManualClock):
+    """
+    A clock on which many sleep at once: it moves to the first that is to wake, once no call and no commit is under way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wakes: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        wake, idle = self.seconds + seconds, 0
+        self._wakes.append(wake)
+        try:
+            while self.seconds < wake:
+                await asyncio.sleep(0.0005)
+                idle = 0 if self.hooks is None or self.hooks.under_way else idle + 1
+                if idle > 1 and wake <= min(self._wakes):
+                    self.seconds = max(self.seconds, wake)
+        finally:
+            self._wakes.remove(wake)
+        await asyncio.sleep(0)
 
 
 class OpenLease:
@@ -163,7 +188,7 @@ class Stand:
         """
         Make everything anew that a process holds in memory.
         """
-        self.hooks = Hooks()
+        self.hooks = self.clock.hooks = Hooks()
         self.ledger = HookedLedger(self.raw, self.hooks)
         self.lease = OpenLease(*self.names)
         self.metrics = Metrics(version="test")

@@ -3,7 +3,7 @@ The kill protocol when calls have to wait for their turn: on what readings a cal
 """
 
 import pytest
-from daemon_stand import NONE, ManualClock, on_stand, running
+from daemon_stand import NONE, ManualClock, SharedClock, on_stand, running
 from protocol_rows import ended, lease_lost, paused, refusing, restarted, taking
 
 from guard.core.lanes import Lane
@@ -176,7 +176,7 @@ def test_the_oldest_deadline_is_sent_first():
         assert sorted(order) == list(range(60))
         assert all(abs(number - place) <= 2 * IN_FLIGHT for place, number in enumerate(order))
 
-    on_stand(act, *(running(f"job-{each:02}", hours=100 - each) for each in range(60)))
+    on_stand(act, *(running(f"job-{each:02}", hours=100 - each) for each in range(60)), clock=SharedClock())
 
 
 def test_nothing_is_lost_at_a_service_that_throttles():
@@ -187,7 +187,7 @@ def test_nothing_is_lost_at_a_service_that_throttles():
     async def act(stand):
         rates = []
         stand.hooks.before("terminate", lambda: rates.append(stand.value("api_rate_per_second", target="lab")), nth=0)
-        for _ in range(120):
+        for _ in range(30):
             await stand.walk()
             if len(stand.accepted()) == 20:
                 break
@@ -200,4 +200,4 @@ def test_nothing_is_lost_at_a_service_that_throttles():
         assert stand.value("api_wait_seconds_count", lane="terminate") >= 20
         assert stand.value("api_wait_seconds_count", lane="confirm") >= 20
 
-    on_stand(act, *(running(f"job-{each}") for each in range(20)), knobs={"rate_limit_per_second": 2})
+    on_stand(act, *(running(f"job-{each}") for each in range(20)), knobs={"rate_limit_per_second": 2}, clock=SharedClock())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 import pytest
-from daemon_stand import NOW_MS, on_stand, running
+from daemon_stand import NOW_MS, SharedClock, on_stand, running
 from policy_disk import BAD, Disk, good
 
 from guard.core.load import digest_of, load
@@ -21,7 +21,7 @@ from guard.policyfiles import mark_of, read_folder
 
 EDITS = 1_000
 JOBS = 40
-LAG_MS = 10_000
+LAG_MS = 1_000
 """Dates of answers are cut to whole seconds, so what is known of the service's clock may be that old."""
 
 
@@ -181,8 +181,7 @@ class Storm:
 
     def at(self, at_ms):
         """
-        The sets that were in force at a moment of service time, which never runs ahead, and lags by less than a second and
-        what passes while answers are on their way: here some seconds at once.
+        The sets that were in force at a moment of service time, which never runs ahead and lags by less than a second.
         """
         return [one.policies for one in self.history if one.since_ms - LAG_MS <= at_ms <= one.until_ms + 5]
 
@@ -234,7 +233,7 @@ def test_a_storm_of_edits(tmp_path, seed):
         assert storm.refused > 100
 
     jobs = [running(f"job-{number}", hours=24 + (number - JOBS) / 60) for number in range(JOBS)]
-    on_stand(act, *jobs, text="policies: []")
+    on_stand(act, *jobs, text="policies: []", clock=SharedClock())
 
 
 async def _check(storm):
