@@ -188,7 +188,9 @@ class Stand:
         """
         Make everything anew that a process holds in memory.
         """
-        self.hooks = self.clock.hooks = Hooks()
+        self.hooks = Hooks()
+        if isinstance(self.clock, ManualClock):
+            self.clock.hooks = self.hooks
         self.ledger = HookedLedger(self.raw, self.hooks)
         self.lease = OpenLease(*self.names)
         self.metrics = Metrics(version="test")

@@ -75,11 +75,7 @@ def test_a_storm_of_429(site, simulated):
     with daemon(site) as running:
         troubled(simulated, Fault(operation="*", kind="status", status=429, code="APIGW.0308", retry_after=0.2))
         simulated.stage("forgotten", "sweep")
-        until(
-            lambda: running.series()['costguard_api_throttled_total{operation="list"}'] >= 3,
-            "calls are throttled",
-            within=60,
-        )
+        until(lambda: running.series()['costguard_api_throttled_total{operation="list"}'] >= 3, "calls are throttled")
         assert running.get("/livez")[0] == 200
         assert simulated.asked_to_end() == []
         troubled(simulated)
