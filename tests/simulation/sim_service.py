@@ -345,7 +345,7 @@ class SimSource:
     def _shown(self, faults: Any) -> Callable[[TrueJob], Shown | None]:
         moment_ms = self._world.true_ms() - (STALE_MS if "stale" in faults else 0)
         more = frozenset(_fields(faults["half"][0]) if "half" in faults else ())
-        self._world.halves += bool(more)
+        self._world.halves += bool(more & _fields("clocks"))
 
         def show(job: TrueJob) -> Shown | None:
             version = job.at(moment_ms)

@@ -88,7 +88,7 @@ class World:
         self.folder: RuleSet = plan.sets[0]
         self.prices = {ECO: plan.prices[0], FULL: plan.prices[1]}
         self.edits = 0
-        self.halves = 0  # answers that lacked a field
+        self.halves = 0  # answers that lacked a clock of their jobs
         self.turns = 0
         self._places: dict[str, int] = {}
         self._waiting: dict[str, dict[int, list[Item]]] = {}
