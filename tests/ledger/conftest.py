@@ -2,6 +2,8 @@
 The implementations that the contract is run over.
 """
 
+import shutil
+
 import pytest
 
 
@@ -37,3 +39,25 @@ def file_url(tmp_path):
     The URL of a ledger file that does not exist yet.
     """
     return f"sqlite:///{tmp_path / 'guard.db'}"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """
+    A file with something of every kind in it.
+    """
+    # Not sooner: these take words from modules of tests, which pytest is to import first.
+    from audit_cases import acted
+    from ledger_cases import use
+
+    path = tmp_path_factory.mktemp("audit") / "guard.db"
+    use(f"sqlite:///{path}", acted)
+    return path
+
+
+@pytest.fixture
+def acted_url(whole, tmp_path):
+    """
+    The URL of a copy of that file.
+    """
+    return f"sqlite:///{shutil.copy(whole, tmp_path / 'guard.db')}"

@@ -3,7 +3,6 @@ The audit: what is written to it, and that whatever is changed by hand is found 
 """
 
 import asyncio
-import shutil
 import sqlite3
 
 import pytest
@@ -20,24 +19,6 @@ from guard.ledger.auditing import MOST_SHOWN, entries_of
 from guard.ledger.moving import export_to, import_from
 from guard.ledger.replay import content_of
 from guard.ledger.tables import intents
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """
-    A file with something of every kind in it.
-    """
-    path = tmp_path_factory.mktemp("audit") / "guard.db"
-    use(f"sqlite:///{path}", acted)
-    return path
-
-
-@pytest.fixture
-def acted_url(whole, tmp_path):
-    """
-    The URL of a copy of that file.
-    """
-    return f"sqlite:///{shutil.copy(whole, tmp_path / 'guard.db')}"
 
 
 def entries(url):

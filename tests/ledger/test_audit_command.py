@@ -5,37 +5,17 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
-from audit_cases import LONG, acted, changed, heads_of, rehashed
-from ledger_cases import use
+from audit_cases import LONG, changed, heads_of, rehashed
 from typer.testing import CliRunner
 
 from guard.audited import kept_heads
 from guard.cli import app
 from guard.core.hashchain import LEDGER, Head, digest
 from guard.errors import BadInput
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """
-    A file with something of every kind in it.
-    """
-    path = tmp_path_factory.mktemp("audit") / "guard.db"
-    use(f"sqlite:///{path}", acted)
-    return path
-
-
-@pytest.fixture
-def acted_url(whole, tmp_path):
-    """
-    The URL of a copy of that file.
-    """
-    return f"sqlite:///{shutil.copy(whole, tmp_path / 'guard.db')}"
 
 
 def audit(url, *words):
