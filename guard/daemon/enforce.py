@@ -142,9 +142,9 @@ class Enforcer:
         step back a little; the decision does not.
         """
         now_ms = max(target.source.now_ms(), own.at_ms)
-        named = intent.draft.policy
-        newest = self.view.look(own.job, now_ms=now_ms, naming=named)
-        again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms, naming=named)
+        policy = intent.draft.policy
+        newest = self.view.look(own.job, now_ms=now_ms, naming=policy)
+        again = newest if newest.job is own.job else self.view.judge(own.job, now_ms=now_ms, naming=policy)
         return objection(intent, newest) or objection(intent, again)
 
     @property
