@@ -8,10 +8,12 @@ transport ends it too, but spends most of a call's processor time in a parser of
 
 import asyncio
 import base64
+import socket
 import ssl
 from typing import NamedTuple
 
 import httpx
+from aiohappyeyeballs import start_connection
 
 from guard.modelarts.connection import Connection, Unheard
 
@@ -179,8 +181,11 @@ class Transport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         tls = self._verify if place.scheme == "https" else None
         try:
+            # Not by create_connection alone: cancelled in its race of addresses, Python 3.11 leaves the socket open.
+            addresses = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+            reached = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
             _, connection = await loop.create_connection(
-                lambda: Connection(loop), place.host, place.port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS_S
+                lambda: Connection(loop), sock=reached, ssl=tls, server_hostname=place.host if tls else None
             )
         except TimeoutError:
             raise

@@ -4,7 +4,9 @@ The connections below httpx, over real sockets: how an answer ends, which connec
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import warnings
 
 import httpx
 import pytest
@@ -418,3 +420,31 @@ def test_a_place_that_does_not_answer_the_handshake():
 
     against(peer, act)
     assert peer.made == 1
+
+
+@pytest.mark.parametrize("steps", range(20))
+def test_a_call_that_is_cancelled_while_it_connects_leaves_no_socket(steps, monkeypatch):
+    """
+    Whichever step of connecting to a name of two addresses a call is cancelled at, its sockets are closed, not forgotten.
+    """
+    peer = Peer()
+
+    async def act(transport):
+        async def both(host, port, **_):
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))] * 2
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+        for _ in range(10):
+            call = asyncio.ensure_future(transport.handle_async_request(get(peer, connect=5, read=5)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await call
+            del call
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        against(peer, act, most=20)
+    assert [str(one.message) for one in told] == []
+    assert peer.open == 0
