@@ -279,6 +279,26 @@ MUTANTS = (
         ),
         known(at("commit:sending", "fail")),
     ),
+    Mutant(
+        "does not ask before a call whether the breaker is open",
+        ((GATE, "open_for = await self.broken(target.name, policy)", "open_for = None"),),
+        known(at("show.sent", "trip", "policy", "one"), breaker=True),
+    ),
+    Mutant(
+        "lets the limits of a policy, a user and a target be passed by one",
+        (("core/windows.py", "if allowed is not None and used >= allowed:", "if allowed is not None and used > allowed:"),),
+        known(jobs=3, most=20, percent=100, per_policy=1),
+    ),
+    Mutant(
+        "lets a policy that nobody confirmed act on one job too many",
+        (("core/hold.py", "len(acted) < first_enforce:", "len(acted) <= first_enforce:"),),
+        known(jobs=3, breaker=True, first_enforce=1),
+    ),
+    Mutant(
+        "forgets a breaker that is open once it has looked",
+        (("daemon/breakers.py", "self.open = there", "self.open = ()"), (GATE, "if one.holds(now_ms)]", "if False]")),
+        known(Item("trip", ("target", ""), at_s=5.0), breaker=True),
+    ),
 )
 
 

@@ -15,6 +15,7 @@ from sim_ledger import SimLease, SimLedger
 from sim_loop import OWNER, Killed
 from sim_service import TARGET, SimSource
 
+from guard.core.breaker import BreakerRules
 from guard.core.fields import Terms
 from guard.core.limits import Limits
 from guard.core.load import digest_of, load
@@ -258,8 +259,19 @@ class Daemon:
         limits = None
         if self.most is not None:
             percent = None if world.plan.percent is None else Fraction(world.plan.percent)
-            limits = Limits(window_ms=world.plan.window_s * 1000, max_terminations=self.most, max_percent_of_running=percent)
-        rules = Rules(limits=limits, walk_every_ms=int(WALK_S * 1000), armed_since_ms=int(world.clock.now() * 1000))
+            limits = Limits(
+                window_ms=world.plan.window_s * 1000,
+                max_terminations=self.most,
+                max_percent_of_running=percent,
+                max_per_policy=world.plan.per_policy,
+                max_per_user=world.plan.per_user,
+            )
+        rules = Rules(
+            limits=limits,
+            walk_every_ms=int(WALK_S * 1000),
+            armed_since_ms=int(world.clock.now() * 1000),
+            breaker=BreakerRules(first_enforce=world.plan.first_enforce) if world.plan.breaker else None,
+        )
         return Cycle(targets=targets, view=view, enforcer=enforcer, rules=rules, deadlines={TARGET: Deadlines()})
 
     def _service(self, cycle: Cycle, folder: Any, prices: Any, lease: SimLease) -> Service:

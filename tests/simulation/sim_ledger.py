@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sim_loop import OWNER, Killed
 from sim_service import PROJECT, REGION, TARGET
 
+from guard.core.breaker import Breaker, Cause, Confirmation, Scope
 from guard.core.records import Pause
-from guard.ledger import observations, schema
+from guard.ledger import breaker, observations, schema
 from guard.ledger.engine import make_engine, parse, writing
 from guard.ledger.glance import Glance
 from guard.ledger.groups import GroupWriter
@@ -100,6 +101,30 @@ class Store:
         """
         with writing(self.engine).begin() as connection:
             observations.set_pause(connection, pause)
+
+    def trip(self, scope: str, name: str, at_ms: int) -> None:
+        """
+        Open the breaker for a policy or the target, as another process does.
+        """
+        whom = TARGET if scope == "target" else name
+        made = Breaker(scope=Scope(scope), name=whom, cause=Cause.MATCHES, text="tripped", by="another", opened_ms=at_ms)
+        with writing(self.engine).begin() as connection:
+            breaker.open_one(connection, made)
+
+    def reset(self, at_ms: int) -> None:
+        """
+        Close every breaker, as a person does.
+        """
+        with writing(self.engine).begin() as connection:
+            breaker.reset(connection, by="a person", reason="looked", at_ms=at_ms, only=None)
+
+    def confirm(self, policy: str, digest: str, at_ms: int) -> None:
+        """
+        Confirm a policy, as a person does.
+        """
+        word = Confirmation(policy=policy, digest=digest, by="a person", reason="looked", at_ms=at_ms)
+        with writing(self.engine).begin() as connection:
+            breaker.confirm(connection, word)
 
     def _do_commit(self, connection: Any) -> None:
         kinds, self.kinds, world = self.kinds, [], self.world

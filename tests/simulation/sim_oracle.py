@@ -10,7 +10,7 @@ from typing import Any
 
 from sim_loop import ORIGIN_MS
 from sim_policies import RuleSet, verdict
-from sim_service import Shown, TrueJob, key_of
+from sim_service import TARGET, Shown, TrueJob, key_of
 
 from guard.errors import NoAnswer, Retryable, TargetError
 
@@ -70,6 +70,9 @@ class Row:
     order: int
     run: int
     made_ms: int
+    policy: str
+    digest: str
+    user: str | None
 
 
 class Oracle:
@@ -88,6 +91,7 @@ class Oracle:
         self.holder_name = ""
         self.held_since_ms = 0
         self.replaced: set[int] = set()
+        self.opened_ms: dict[int, int] = {}
 
     def next(self) -> int:
         """
@@ -127,6 +131,7 @@ class Oracle:
             world.fail(f"{what} without an open intent on record")
             return sent
         _, state, policy, accepted_ms = rows[0]
+        self._check_breakers(daemon, policy, what, now_ms)
         if state != "sending":
             world.fail(f"{what} while the state {state!r} is on record, not 'sending'")
         self._check_gate(daemon, what, now_ms)
@@ -138,6 +143,7 @@ class Oracle:
             world.fail(f"{what} for the 21st time")
         if not earlier:
             self._check_limits(daemon, number, what, now_ms)
+            self._check_unconfirmed(number, what)
         self.sends.append(sent)
         return sent
 
@@ -194,9 +200,43 @@ class Oracle:
         if world.plan.percent is not None:
             most = min(most, max(3, world.most_running * world.plan.percent // 100))
         since_ms = now_ms - world.plan.window_s * 1000 + SENT_ONCE_MS
-        used = len({one.intent for one in self.sends if one.at_ms > since_ms})
+        recent = [one for one in self.sends if one.at_ms > since_ms]
+        used = len({one.intent for one in recent})
         if used >= most:
             world.fail(f"{what}, the {used + 1}. in the window, but the limits allow {most}")
+        own, counted = self.intents[number], [self.intents[one] for one in {one.intent for one in recent}]
+        for name, allowed in (("policy", world.plan.per_policy), ("user", world.plan.per_user)):
+            used = sum(getattr(one, name) == getattr(own, name) for one in counted)
+            if allowed is not None and used >= allowed:
+                world.fail(f"{what}, the {used + 1}. of its {name} in the window, but the limits allow {allowed}")
+
+    def _check_unconfirmed(self, number: int, what: str) -> None:
+        """
+        Judge a call by a policy that nobody has confirmed: it acts on a few jobs only.
+        """
+        own, allowed = self.intents[number], self.world.plan.first_enforce
+        word = "SELECT 1 FROM confirmations WHERE policy = ? AND digest = ?"
+        if allowed is None or self.world.store.rows(word, own.policy, own.digest):
+            return
+        ours = {one.intent for one in self.sends}
+        acted = {
+            one.job
+            for other, one in self.intents.items()
+            if other in ours and (one.policy, one.digest) == (own.policy, own.digest)
+        }
+        if len(acted - {own.job}) >= allowed:
+            self.world.fail(f"{what}, a job more than the {allowed} that {own.policy} may act on before it is confirmed")
+
+    def _check_breakers(self, daemon: Any, policy: str, what: str, now_ms: int) -> None:
+        """
+        Judge a call by what is open on record, and was for longer than the gate's last question may be ago.
+        """
+        was_stopped = daemon.stopped_until > self.world.loop.time() - 0.1
+        grace_ms = STOPPED_GRACE_MS if was_stopped else GRACE_MS
+        for number, scope, name in self.world.store.rows("SELECT id, scope, name FROM breakers WHERE closed_ms IS NULL"):
+            covers = scope == "all" or name == (policy if scope == "policy" else TARGET)
+            if covers and now_ms - self.opened_ms.setdefault(number, now_ms) > grace_ms:
+                self.world.fail(f"{what} although the breaker is open for {scope} {name}".rstrip())
 
     def committed(self, owner: Any, kinds: list[str]) -> None:
         """
@@ -214,8 +254,10 @@ class Oracle:
                 if kind in FENCED and before != owner.lease.instance:
                     world.fail(f"d{owner.number} wrote {kind!r} although {holder or 'nobody'} holds the lease")
         open_jobs: set[str] = set()
-        query = "SELECT number, job_id, state, outcome, policy, deadline_ms FROM intents"
-        for number, job, state, outcome, policy, deadline_ms in world.store.rows(query):
+        for (number,) in world.store.rows("SELECT id FROM breakers WHERE closed_ms IS NULL"):
+            self.opened_ms.setdefault(number, world.true_ms())
+        query = "SELECT number, job_id, state, outcome, policy, deadline_ms, digest, user_name FROM intents"
+        for number, job, state, outcome, policy, deadline_ms, digest, user in world.store.rows(query):
             if outcome is None:
                 if job in open_jobs:
                     world.fail(f"two open intents for {job}")
@@ -224,7 +266,7 @@ class Oracle:
             if before is None:
                 true = world.jobs.by_name.get(job)
                 run = true.now.run if true is not None else 0
-                self.intents[number] = Row(job, state, outcome, self.next(), run, world.true_ms())
+                self.intents[number] = Row(job, state, outcome, self.next(), run, world.true_ms(), policy, digest, user)
                 world.tell(f"intent {number} for {job} is on record")
                 if true is not None and owner is not None:
                     self._check_deadline(owner, true, policy, deadline_ms)
@@ -356,8 +398,10 @@ class Oracle:
             return bool(world.clock_set_ms is not None and world.true_ms() - world.clock_set_ms < 330_000)
         if reason == "retry_later":
             return any(row.job == job and row.outcome is not None for row in self.intents.values())
-        if reason in ("limit", "first_enforce"):
+        if reason == "limit":
             return daemon.most is not None and bool(self.intents)
+        if reason == "first_enforce":
+            return self.world.plan.first_enforce is not None and bool(self.intents)
         if reason == "breaker":
             return bool(world.store.rows("SELECT 1 FROM breakers"))
         return False

@@ -88,6 +88,10 @@ class Plan:
     window_s: int = 600
     sees_death: bool = True
     replicas: bool = False
+    per_policy: int | None = None
+    per_user: int | None = None
+    first_enforce: int | None = None
+    breaker: bool = False
 
     def without(self, items: Sequence[Item]) -> "Plan":
         """
@@ -100,6 +104,8 @@ class Plan:
         The schedule, for a reader.
         """
         limits = f"limits: {self.most} and {self.percent} % in {self.window_s} s" if self.most else "no limits"
+        limits += f", {self.per_policy} a policy, {self.per_user} a user" if self.most else ""
+        limits += f", a breaker, {self.first_enforce} jobs before a policy is confirmed" if self.breaker else ""
         shared = ", several replicas" if self.replicas else ""
         lines = [f"{limits}{shared}, a look around every {self.tick_s:g} s, price {self.prices}"]
         for index, one in enumerate(self.sets):
@@ -126,6 +132,11 @@ def plan_of(seed: int) -> Plan:
     for _ in range(draw.choice((2, 4, 7, 11, 16))):
         items += TROUBLE[draw.choice(kinds)](draw, jobs, sets)
     limits = draw.random()
+    # Drawn apart, so that the rest of a seed's schedule is what it was before there were breakers.
+    own = random.Random(f"{seed} breaker")
+    breaker = own.random() < 0.4
+    if breaker:
+        items += [one for _ in range(own.choice((0, 1, 2, 3))) for one in _breaker(own)]
     return Plan(
         seed=seed,
         jobs=jobs,
@@ -138,6 +149,10 @@ def plan_of(seed: int) -> Plan:
         window_s=draw.choice((60, 600, 3600)),
         sees_death=draw.random() < 0.8,
         replicas=draw.random() < 0.3,
+        per_policy=own.choice((None, None, 1, 2)),
+        per_user=own.choice((None, None, 1, 2)),
+        first_enforce=own.choice((None, 1, 2, 3)) if breaker else None,
+        breaker=breaker,
     )
 
 
@@ -359,6 +374,19 @@ def _lost_answers(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
 def _settings(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:
     act = draw.choice((("arm", False), ("arm", True), ("limit", draw.choice((1, 2, 20)))))
     return [Item(act[0], act[1:], at_s=_moment(draw)), _somewhere(draw, "stop", 0.5)]
+
+
+def _breaker(draw: random.Random) -> list[Item]:
+    """
+    A breaker that somebody else opens, and a person who closes it or confirms a policy, now or later or never.
+    """
+    scope, name = draw.choice((("all", ""), ("target", ""), ("policy", "one"), ("policy", "two"), ("policy", "one")))
+    first = _somewhere(draw, "trip", scope, name)
+    if draw.random() < 0.3:
+        places = ("write:sending", "commit:sending", "committed:sending", "show.sent", "terminate.answered")
+        first = replace(first, at_s=None, place=draw.choice(places), nth=draw.randint(1, 3))
+    later = draw.choice((("reset",), ("reset",), ("confirm", draw.choice(("one", "two"))), None))
+    return [first] if later is None else [first, Item(later[0], later[1:], at_s=_moment(draw))]
 
 
 def _late_turn(draw: random.Random, jobs: Jobs, sets: Sets) -> list[Item]:

@@ -21,6 +21,7 @@ from sim_plan import ACTIVE_S, Item, Plan
 from sim_policies import ECO, FULL, RuleSet, book_text
 from sim_service import Jobs
 
+from guard.core.policy import Policy
 from guard.core.records import Pause
 
 CALM_S = 110.0
@@ -318,6 +319,17 @@ class World:
         self.clock.set_off_s += seconds
         self.clock_set_ms = self.true_ms()
 
+    def _trip(self, scope: str, name: str) -> None:
+        self.store.trip(scope, name, int(self.clock.now() * 1000))
+
+    def _reset(self) -> None:
+        self.store.reset(int(self.clock.now() * 1000))
+
+    def _confirm(self, policy: str) -> None:
+        digest = next((one.digest for daemon in self.alive() for one in _policies(daemon) if one.name == policy), None)
+        if digest is not None:
+            self.store.confirm(policy, digest, int(self.clock.now() * 1000))
+
     def _ledger(self, state: str, seconds: float) -> None:
         self.ledger_state = state
         self.ledger_down_since_ms = self.true_ms()
@@ -364,6 +376,10 @@ class World:
             self._policies(0)
         if not self.alive():
             self._start()
+
+
+def _policies(daemon: Daemon) -> Sequence[Policy]:
+    return daemon.service.cycle.view.policies.policies if daemon.service is not None else ()
 
 
 _STORES: list[Store] = []
