@@ -80,8 +80,11 @@ class Gate:
         """
         Return what closes the gate for a target apart from its clock, which nobody knows before a first answer.
         """
-        open_for = await self.broken(target.name, policy)
-        hold = await self.paused() or open_for
+        if self.ledger.nothing_stops():
+            hold = self._paused_by_file()
+        else:
+            open_for = await self.broken(target.name, policy)
+            hold = await self.paused() or open_for
         if target.terminator is None:
             return DISARMED
         # The lease is asked last, since it may be lost while the others are; it has to last until the call is over.
@@ -123,16 +126,9 @@ class Gate:
         """
         Return the pause in force, by file or by ledger.
         """
-        # Asked every second, so that slewing is told from a step.
-        self.steps.look(self.clock)
-        if self.pause_file is not None:
-            # A pause file that cannot be looked at may be there.
-            found = _exists(self.pause_file)
-            if found is None:
-                text = f"pause file {self.pause_file} cannot be looked at; there must be a folder {self.pause_file.parent}"
-                return Hold(reason="paused", text=text)
-            if found:
-                return Hold(reason="paused", text=f"pause file {self.pause_file} exists")
+        hold = self._paused_by_file()
+        if hold is not None:
+            return hold
         try:
             pause = await self.ledger.pause()
         except LedgerUnusable as error:
@@ -140,6 +136,18 @@ class Gate:
         if pause is not None and pause.holds(self.now_ms()):
             return Hold(reason="paused", text=f"paused{f' by {pause.by}' if pause.by else ''}: {pause.reason}")
         return None
+
+    def _paused_by_file(self) -> Hold | None:
+        # Asked every second, so that slewing is told from a step.
+        self.steps.look(self.clock)
+        if self.pause_file is None:
+            return None
+        # A pause file that cannot be looked at may be there.
+        found = _exists(self.pause_file)
+        if found is None:
+            text = f"pause file {self.pause_file} cannot be looked at; there must be a folder {self.pause_file.parent}"
+            return Hold(reason="paused", text=text)
+        return Hold(reason="paused", text=f"pause file {self.pause_file} exists") if found else None
 
 
 def clock_hold(target: Target) -> Hold | None:

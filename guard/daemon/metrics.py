@@ -58,6 +58,7 @@ class Metrics:
     def __init__(self, *, version: str) -> None:
         self.registry = TargetRegistry()
         self._found: Count[tuple[str, str]] = Count()
+        self._calls: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
@@ -294,7 +295,12 @@ class Metrics:
         """
         Count one call to the service.
         """
-        self.api_requests.labels(operation, code).inc()
-        self.api_seconds.labels(operation).observe(seconds)
+        # To look a series up by its labels costs more than to count, and these are few and stay.
+        series = self._calls.get((operation, code))
+        if series is None:
+            series = self.api_requests.labels(operation, code), self.api_seconds.labels(operation)
+            self._calls[operation, code] = series
+        series[0].inc()
+        series[1].observe(seconds)
         if code == "429":
             self.api_throttled.labels(operation).inc()

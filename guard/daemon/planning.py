@@ -95,7 +95,8 @@ class Planner:
         now_ms, room = max(one.at_ms for one in decisions), self.room
         # Those on their way now stay busy for this plan, also if one of them ends while the ledger is read.
         driven, names = set(driving), {one.job.target for one in decisions}
-        before = await ledger.before(matching, since_ms=room.since(now_ms), rules=self._new_rules(decisions))
+        since_ms = None if room.allowance().is_boundless else room.since(now_ms)
+        before = await ledger.before(matching, since_ms=since_ms, rules=self._new_rules(decisions))
         standing = await self._shut(
             Standing(
                 open_jobs=driven.union(before.busy),

@@ -2,9 +2,12 @@
 What begins a turn, all of it by APScheduler: the walks and looks at every target, and the earliest deadline of each.
 
 A deadline lies in service time and is waited for on the event loop's clock that never steps. Its date job does nothing but
-wake whoever decides, so that it can never overlap with itself; once a second it is set anew if the clocks moved.
+wake whoever decides, so that it can never overlap with itself; once a second it is set anew if the clocks moved. What is due
+within a second has a timer of the event loop, which the scheduler's job is made of: where hundreds of deadlines lie in one
+second, the scheduler would take as much time as what they begin.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,6 +27,8 @@ from guard.ports import Clock
 # A date job that is off by less is left as it is.
 EXACT_S = 0.002
 SHORTEST_S = 0.2
+# What is due within so many real seconds is waited for without the scheduler.
+NEAR_S = 1.0
 # No date lies further ahead: a deadline may be beyond the last year that there is, and is looked at again until then.
 LONGEST_S = 86_400.0
 # What the scheduler itself logs of the events below, which are told as lines of the guard's own log.
@@ -54,6 +59,7 @@ class Schedule:
     metrics: Metrics
     _scheduler: AsyncIOScheduler = field(init=False)
     _armed: dict[str, datetime] = field(default_factory=dict)
+    _near: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A late run is better than none, many late ones are one, and a turn that still goes on is not begun again.
@@ -88,6 +94,8 @@ class Schedule:
         Begin nothing any more; what was begun goes on.
         """
         self._scheduler.shutdown(wait=False)
+        for name in list(self._near):
+            self._near.pop(name).cancel()
 
     def arm(self, target: Target, queue: Deadlines) -> None:
         """
@@ -95,6 +103,8 @@ class Schedule:
         """
         name = f"deadline of {target.name}"
         next_ms = queue.next_ms()
+        if (near := self._near.pop(target.name, None)) is not None:
+            near.cancel()
         if next_ms is None:
             if self._armed.pop(target.name, None) is not None and self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
@@ -103,7 +113,12 @@ class Schedule:
         if left_s <= 0:
             queue.changed.set()
             return
-        at, armed = self.clock.instant(self.clock.now() + min(left_s, LONGEST_S)), self._armed.get(target.name)
+        now = self.clock.now()
+        at, armed = self.clock.instant(now + min(left_s, LONGEST_S)), self._armed.get(target.name)
+        real_s = (at - self.clock.instant(now)).total_seconds()
+        if real_s <= NEAR_S:
+            self._near[target.name] = asyncio.get_running_loop().call_later(real_s, queue.changed.set)
+            return
         if armed is not None and left_s > LONGEST_S and armed <= at:
             return
         if armed is None or abs((at - armed).total_seconds()) > EXACT_S:
@@ -117,6 +132,8 @@ class Schedule:
         Begin nothing on a target any more; what was begun goes on.
         """
         self._armed.pop(target.name, None)
+        if (near := self._near.pop(target.name, None)) is not None:
+            near.cancel()
         for job in self._scheduler.get_jobs():
             if job.id.endswith(f" of {target.name}"):
                 job.remove()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from guard.core.facts import JobKey
 from guard.core.plan import Attempt, Before, Rule
 from guard.core.protocol import LAST, Outcome
+from guard.core.windows import Window
 from guard.ledger import room
 from guard.ledger.prepared import Prepared
 from guard.ledger.rows import key_of
@@ -29,15 +30,19 @@ _TRIED = Prepared(
 )
 
 
-def before(connection: sa.Connection, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
+def before(
+    connection: sa.Connection, keys: Collection[JobKey], *, since_ms: int | None, rules: Collection[Rule] = ()
+) -> Before:
     """
     Return what a plan for these jobs by these policies has to know; of one moment if the connection's transaction is.
+
+    The window has an entry for each termination in it, and is not read if nobody asks since when.
     """
     busy, tried = _tried(connection, keys)
     return Before(
         busy=busy,
         attempts=tried,
-        window=room.window(connection, since_ms=since_ms),
+        window=Window() if since_ms is None else room.window(connection, since_ms=since_ms),
         acted=room.acted(connection, rules),
         walked=room.walked(connection),
     )

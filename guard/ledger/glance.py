@@ -19,6 +19,7 @@ from guard.ledger.sharedread import SharedRead
 T = TypeVar("T")
 NO_PAUSE = "SELECT NOT EXISTS (SELECT 1 FROM pause)"
 NO_BREAKER = "SELECT NOT EXISTS (SELECT 1 FROM breakers WHERE closed_ms IS NULL)"
+NEITHER = "SELECT NOT EXISTS (SELECT 1 FROM pause) AND NOT EXISTS (SELECT 1 FROM breakers WHERE closed_ms IS NULL)"
 
 
 class Glance:
@@ -90,6 +91,12 @@ class Looked(Generic[T]):
         if self._glance is not None and self._glance.is_surely(self._question):
             return self._nothing
         return await self._shared()
+
+    def is_surely(self, question: str) -> bool:
+        """
+        Tell whether the answer to another question surely is yes, now; False also if nobody can tell without waiting.
+        """
+        return self._glance is not None and not self.lost() and self._glance.is_surely(question)
 
     def close(self) -> None:
         """

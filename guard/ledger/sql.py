@@ -25,7 +25,7 @@ from guard.ledger.engine import look, reading, writing
 from guard.ledger.failing import named
 from guard.ledger.fence import Fence, Subject, fenced, project_of, projects
 from guard.ledger.forecasts import SqlForecasts
-from guard.ledger.glance import NO_PAUSE, Looked
+from guard.ledger.glance import NEITHER, NO_PAUSE, Looked
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
 from guard.ledger.savings import SqlSavings
@@ -220,7 +220,7 @@ class SqlLedger:
         """
         return await self.read("count the open intents", intents.open_since)
 
-    async def before(self, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int | None, rules: Collection[Rule] = ()) -> Before:
         """
         Return what a plan for these jobs has to know, at one moment.
         """
@@ -275,6 +275,12 @@ class SqlLedger:
         Return the pause on record, expired or not.
         """
         return await self.paused()
+
+    def nothing_stops(self) -> bool:
+        """
+        Tell whether surely neither a pause nor an open breaker is on record, by one look into the ledger's file.
+        """
+        return self.paused.is_surely(NEITHER)
 
     async def set_pause(self, pause: Pause | None, *, at_ms: int | None = None) -> None:
         """

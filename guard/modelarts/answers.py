@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import httpx
-
 from guard.errors import Conflict, JobGone, NeedsPerson, Refused, Retryable, TargetError, Unauthorized
+from guard.modelarts.messages import Answer
 from guard.modelarts.readings import Undecodable, decoded
 
 MAX_MESSAGE = 200
@@ -36,7 +35,7 @@ class Problem:
     text: str = ""
 
 
-def error_of(response: httpx.Response, wanted: str, *, now: float, hide: Iterable[str] = ()) -> TargetError:
+def error_of(response: Answer, wanted: str, *, now: float, hide: Iterable[str] = ()) -> TargetError:
     """
     Return the error that a response stands for; *wanted* says what was asked for, *now* (epoch seconds) dates Retry-After.
 
@@ -97,13 +96,13 @@ def _code(code: object) -> str:
     return text.replace("APIG.", "APIGW.", 1) if text.startswith("APIG.") else text
 
 
-def _shape(response: httpx.Response) -> str:
+def _shape(response: Answer) -> str:
     if not response.content:
         return "with an empty body"
     return "with HTML instead of JSON" if is_html(response) else "with a body that says nothing readable"
 
 
-def is_html(response: httpx.Response) -> bool:
+def is_html(response: Answer) -> bool:
     """
     Tell whether the body is a page for people, as proxies and portals answer, whatever the status.
     """

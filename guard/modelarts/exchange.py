@@ -14,6 +14,7 @@ import httpx
 
 from guard import __version__
 from guard.errors import NoAnswer
+from guard.modelarts.messages import Answer, Call, answer_of
 from guard.modelarts.transport import Transport
 from guard.ports import Clock
 
@@ -32,7 +33,7 @@ class Received:
     An answer, read to its end, and when its request was sent and it was received, in seconds that never step.
     """
 
-    response: httpx.Response
+    response: Answer
     sent_at: float
     received_at: float
 
@@ -48,6 +49,16 @@ class Client(httpx.AsyncClient):
     def __init__(self, network: httpx.AsyncBaseTransport, **options: Any) -> None:
         super().__init__(transport=network, **options)
         self.network = network
+
+    async def answer(self, call: Call) -> Answer:
+        """
+        Send a call over the network, once, and return its answer, read to its end. Raises httpx's ``HTTPError`` tree.
+        """
+        if isinstance(self.network, Transport):
+            return await self.network.answer(call, _TIMEOUT)
+        response = await self.network.handle_async_request(call.as_httpx(_TIMEOUT))
+        await response.aread()
+        return answer_of(response)
 
 
 def http_client(
@@ -95,21 +106,19 @@ class Exchange:
         self._observer = observer
         self.clock = clock
 
-    async def send(self, operation: str, request: httpx.Request, *, within_s: float = WHOLE_S) -> Received:
+    async def send(self, operation: str, call: Call, *, within_s: float = WHOLE_S) -> Received:
         """
-        Send one request as it is, once; raises ``NoAnswer`` if there is no answer *within_s* seconds, without the words of
+        Send one call as it is, once; raises ``NoAnswer`` if there is no answer *within_s* seconds, without the words of
         the library, which may quote a header.
         """
-        request.extensions.setdefault("timeout", _TIMEOUT)
         began, code = self.clock.monotonic(), "no_answer"
         try:
             # A timeout of httpx restarts with every byte, so a trickle would never end without one for the whole.
             async with asyncio.timeout(min(self._whole_s, within_s)):
-                response = await self._http.network.handle_async_request(request)
-                await response.aread()
+                response = await self._http.answer(call)
             code = str(response.status_code)
         except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"no answer from {request.url.host} ({type(error).__name__})"
+            reason = f"no answer from {call.url.host} ({type(error).__name__})"
             raise NoAnswer(f"{operation}: {reason}; check the endpoint, the network and the proxy") from None
         finally:
             self._observer(operation, code, self.clock.monotonic() - began)

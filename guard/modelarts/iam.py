@@ -14,6 +14,7 @@ from guard.errors import BadInput, NeedsPerson, Refused, Retryable, Unauthorized
 from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import IamToken
 from guard.modelarts.exchange import Exchange
+from guard.modelarts.messages import Call
 from guard.modelarts.metadata import instant
 from guard.modelarts.readings import Undecodable, at, decoded, is_text
 
@@ -68,13 +69,13 @@ class IamTokens:
         user = {"name": self._user.user, "password": self._user.password, "domain": {"name": self._user.domain}}
         identity = {"methods": ["password"], "password": {"user": user}}
         body = {"auth": {"identity": identity, "scope": {"project": {"id": self._project_id}}}}
-        request = httpx.Request(
+        call = Call(
             "POST",
-            f"{self._endpoint}/v3/auth/tokens?nocatalog=true",
-            headers={"content-type": "application/json;charset=utf8"},
-            content=msgspec.json.encode(body),
+            httpx.URL(f"{self._endpoint}/v3/auth/tokens?nocatalog=true"),
+            {"content-type": "application/json;charset=utf8"},
+            msgspec.json.encode(body),
         )
-        response = (await self._exchange.send("token", request)).response
+        response = (await self._exchange.send("token", call)).response
         if response.status_code != 201:
             error = error_of(response, "IAM token", now=self._exchange.clock.now(), hide=(self._user.password,))
             if isinstance(error, Unauthorized | Refused):

@@ -13,6 +13,7 @@ from guard.errors import NeedsPerson, Retryable
 from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import AccessKey
 from guard.modelarts.exchange import Exchange
+from guard.modelarts.messages import Answer, Call
 from guard.modelarts.readings import Undecodable, at, decoded
 from guard.modelarts.signing import KeyPair
 
@@ -38,7 +39,7 @@ class EcsMetadata:
         """
         token = await self._token()
         headers = {} if token is None else {"X-Metadata-Token": token}
-        response = await self._send(httpx.Request("GET", f"{self._base}/openstack/latest/securitykey", headers=headers))
+        response = await self._send(Call("GET", httpx.URL(f"{self._base}/openstack/latest/securitykey"), headers))
         if response.status_code == 401 and NO_AGENCY in response.text:
             raise NeedsPerson("the ECS metadata has no keys: give this server a cloud service agency", status=401)
         if response.status_code != 200:
@@ -47,7 +48,7 @@ class EcsMetadata:
 
     async def _token(self) -> str | None:
         url = f"{self._base}/meta-data/latest/api/token"
-        response = await self._send(httpx.Request("PUT", url, headers={"X-Metadata-Token-Ttl-Seconds": TTL_S}))
+        response = await self._send(Call("PUT", httpx.URL(url), {"X-Metadata-Token-Ttl-Seconds": TTL_S}))
         if response.status_code in NO_TOKENS:
             return None
         token = response.text.strip()
@@ -55,8 +56,8 @@ class EcsMetadata:
             raise error_of(response, "token of the ECS metadata", now=self._exchange.clock.now(), hide=(token,))
         return token
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        return (await self._exchange.send("securitykey", request)).response
+    async def _send(self, call: Call) -> Answer:
+        return (await self._exchange.send("securitykey", call)).response
 
 
 def _key(body: bytes) -> AccessKey:

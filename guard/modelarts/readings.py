@@ -18,6 +18,7 @@ from guard.core.facts import ABSENT, UNREADABLE, Missing, Text, Whole
 
 SECONDS_BELOW = 10**11
 _LARGEST = 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"\d{1,19}(?:\.0{1,9})?", re.ASCII)
 
 
@@ -73,7 +74,7 @@ def is_text(value: object) -> TypeGuard[str]:
     """
     Tell whether a value is text that can be written anywhere: half a surrogate or a NUL would break a database or a path.
     """
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and "\0" not in value and (value.isascii() or not _SURROGATE.search(value))
 
 
 def lawful_text(value: object) -> Text:

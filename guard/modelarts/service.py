@@ -19,6 +19,7 @@ from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts.answers import clean, error_of
 from guard.modelarts.credentials import AccessKey, Credential, Credentials, IamToken
 from guard.modelarts.exchange import WHOLE_S, Exchange
+from guard.modelarts.messages import Answer, Call
 from guard.modelarts.pace import Pace
 from guard.modelarts.servicetime import ServiceTime
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
@@ -142,7 +143,7 @@ class Service:
                     raise
                 await self._exchange.clock.sleep(wait)
 
-    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int], within_s: float) -> httpx.Response:
+    async def once(self, ask: Ask, turn: Turn, *, accept: frozenset[int], within_s: float) -> Answer:
         """
         Send one call exactly once, with a *turn* that is held, and return an answer whose status is in *accept*.
 
@@ -170,7 +171,7 @@ class Service:
 
     async def _answered(
         self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int], within_s: float = WHOLE_S
-    ) -> httpx.Response:
+    ) -> Answer:
         url = self._url(self._endpoint + ask.path)
         if ask.params:
             url = url.copy_merge_params(ask.params)
@@ -178,9 +179,9 @@ class Service:
             headers = {"content-type": CONTENT_TYPE, "x-auth-token": credential.token}
         else:
             headers = self._signing(credential).headers(ask.method, url, ask.content)
-        request = httpx.Request(ask.method, url, headers=headers, content=ask.content)
         self.pace.used(turn)
-        received = await self._exchange.send(ask.operation, request, within_s=within_s)
+        call = Call(ask.method, url, headers, ask.content)
+        received = await self._exchange.send(ask.operation, call, within_s=within_s)
         if ask.lane is Lane.CHECK and (age_s := self.time.stored_for_s(received)):
             # Its Date tells nothing of the service's clock either; those of lists do, should that have been set back.
             raise Retryable(f"{ask.wanted}: the answer is {age_s:.0f} s older than the question, it was stored", status=200)
@@ -199,7 +200,7 @@ class Service:
         return self._signs[1]
 
     @staticmethod
-    def _parsed(ask: Ask, response: httpx.Response, parse: Callable[[bytes], T]) -> T:
+    def _parsed(ask: Ask, response: Answer, parse: Callable[[bytes], T]) -> T:
         try:
             return parse(response.content)
         except Unparsable as error:

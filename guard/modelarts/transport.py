@@ -10,12 +10,15 @@ import asyncio
 import base64
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import httpx
 from aiohappyeyeballs import start_connection
 
+from guard.modelarts.connection import Answer as Raw
 from guard.modelarts.connection import Connection, Unheard
+from guard.modelarts.messages import Answer, Call, Fields, answered
 
 # Of the addresses of a name the next one is tried after so long.
 _NEXT_ADDRESS_S = 0.25
@@ -52,11 +55,28 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        Send a request and return its answer.
+        Send a request of httpx and return its answer.
         """
         limits = request.extensions.get("timeout", {})
-        place = _place(request.url)
-        sent = self._written(request, place)
+        try:
+            answer = await self._sent(request.method, request.url, request.headers.raw, request.content, limits)
+        except httpx.TransportError as error:
+            error.request = request
+            raise
+        status, headers, body = answer
+        return httpx.Response(status, headers=headers, content=body)
+
+    async def answer(self, call: Call, limits: Mapping[str, float | None]) -> Answer:
+        """
+        Send a call and return its answer; *limits* are httpx's timeouts by their names.
+        """
+        return answered(*await self._sent(call.method, call.url, call.fields(), call.content, limits))
+
+    async def _sent(
+        self, method: str, url: httpx.URL, fields: Fields, content: bytes, limits: Mapping[str, float | None]
+    ) -> Raw:
+        place = _place(url)
+        sent = self._written(method, url, fields, place) + content
         await self._take_room(limits.get("pool"))
         try:
             connection = self._kept(place)
@@ -64,13 +84,10 @@ class Transport(httpx.AsyncBaseTransport):
                 try:
                     return await self._answered(connection, place, sent, limits.get("read"))
                 except Unheard:
-                    if request.method != "GET":
+                    if method != "GET":
                         raise
             connection = await self._connected(place, limits.get("connect"))
             return await self._answered(connection, place, sent, limits.get("read"))
-        except httpx.TransportError as error:
-            error.request = request
-            raise
         finally:
             self._room.release()
 
@@ -86,26 +103,26 @@ class Transport(httpx.AsyncBaseTransport):
         if ends:
             await asyncio.wait(ends, timeout=1.0)
 
-    async def _answered(self, connection: Connection, place: Place, sent: bytes, silent_s: float | None) -> httpx.Response:
-        status, headers, body = await connection.call(sent, silent_s=silent_s)
+    async def _answered(self, connection: Connection, place: Place, sent: bytes, silent_s: float | None) -> Raw:
+        answer = await connection.call(sent, silent_s=silent_s)
         if connection.is_free():
             self._keep(place, connection)
         else:
             connection.close()
-        return httpx.Response(status, headers=headers, content=body)
+        return answer
 
-    def _written(self, request: httpx.Request, place: Place) -> bytes:
-        target, headers = request.url.raw_path, request.headers.raw
+    def _written(self, method: str, url: httpx.URL, headers: Fields, place: Place) -> bytes:
+        target = url.raw_path
         if self._proxy is not None and place.scheme == "http":
             # What is not a tunnel, the proxy has to be told whole.
-            target = b"http://" + request.url.netloc + target
+            target = b"http://" + url.netloc + target
             headers = [*headers, *self._shown_to_proxy()]
-        lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), target)]
+        lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target)]
         lines += [b"%s: %s" % each for each in headers]
         head = b"\r\n".join([*lines, b"", b""])
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise httpx.LocalProtocolError("a header of the request holds a line break", request=request)
-        return head + request.content
+            raise httpx.LocalProtocolError("a header of the request holds a line break")
+        return head
 
     def _shown_to_proxy(self) -> list[tuple[bytes, bytes]]:
         assert self._proxy is not None  # noqa: S101 - asked for on the way through a proxy alone

@@ -115,27 +115,27 @@ def job_of(value: object, job_id: str, origin: Origin) -> Job:
     """
     Return the facts of one decoded job.
     """
-    auto_stop = at(value, "spec", "auto_stop")
+    metadata, status, spec = at(value, "metadata"), at(value, "status"), at(value, "spec")
     return Job(
         key=JobKey(region=origin.region, project_id=origin.project_id, job_id=job_id),
         target=origin.target,
         read_at_ms=origin.read_at_ms,
-        phase=text(at(value, "status", "phase")),
-        secondary_phase=lawful_text(at(value, "status", "secondary_phase")),
-        workspace=text(at(value, "metadata", "workspace_id")),
-        name=text(at(value, "metadata", "name")),
-        user=text(at(value, "metadata", "user_name")),
+        phase=text(at(status, "phase")),
+        secondary_phase=lawful_text(at(status, "secondary_phase")),
+        workspace=text(at(metadata, "workspace_id")),
+        name=text(at(metadata, "name")),
+        user=text(at(metadata, "user_name")),
         kind=text(at(value, "kind")),
-        description=lawful_text(at(value, "metadata", "description")),
+        description=lawful_text(at(metadata, "description")),
         engine=_of_algorithms(value, "engine_name"),
         image=_of_algorithms(value, "image_url"),
         pool_id=pool_id_of(value),
-        annotations=_annotations(at(value, "metadata", "annotations")),
-        create_time_ms=instant_ms(at(value, "metadata", "create_time")),
-        start_time_ms=lawful_whole(at(value, "status", "start_time")),
-        duration_ms=lawful_whole(at(value, "status", "duration")),
-        node_counts=_node_counts(at(value, "status", "node_count_metrics")),
-        auto_stop_ms=UNREADABLE if _object(at(value, "spec")) is None else auto_stop_of(auto_stop),
+        annotations=_annotations(at(metadata, "annotations")),
+        create_time_ms=instant_ms(at(metadata, "create_time")),
+        start_time_ms=lawful_whole(at(status, "start_time")),
+        duration_ms=lawful_whole(at(status, "duration")),
+        node_counts=_node_counts(at(status, "node_count_metrics")),
+        auto_stop_ms=UNREADABLE if _object(spec) is None else auto_stop_of(at(spec, "auto_stop")),
         resources=resources_of(value),
     )
 

@@ -146,10 +146,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def before(self, keys: Collection[JobKey], *, since_ms: int, rules: Collection[Rule] = ()) -> Before:
+    async def before(self, keys: Collection[JobKey], *, since_ms: int | None, rules: Collection[Rule] = ()) -> Before:
         """
         Return what a plan for these jobs has to know, at one moment: open intents, earlier ones, what counts against the
-        limits since that moment, and what those of the policies *rules* did that nobody has confirmed.
+        limits since that moment (None: nothing is limited, so nothing is counted), and what those of the policies *rules*
+        did that nobody has confirmed.
         """
         ...
 
@@ -192,6 +193,12 @@ class Ledger(Protocol):
     async def pause(self) -> Pause | None:
         """
         Return the pause on record, expired or not, by a reading that began after the call.
+        """
+        ...
+
+    def nothing_stops(self) -> bool:
+        """
+        Tell whether surely neither a pause nor an open breaker is on record now; False also if that would take a wait.
         """
         ...
 

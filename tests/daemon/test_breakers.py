@@ -410,6 +410,9 @@ def test_a_breaker_that_cannot_be_read_closes_the_gate():
     class Ledger:
         breaker = Failing()
 
+        def nothing_stops(self):
+            return False
+
         async def pause(self):
             return None
 

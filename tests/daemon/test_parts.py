@@ -247,6 +247,9 @@ def test_gate_and_the_rest():
             self.lease = lease
             self.breaker = breaker
 
+        def nothing_stops(self):
+            return False
+
         async def pause(self):
             if self.lease is None:
                 raise LedgerUnusable("a test")

@@ -11,7 +11,7 @@ from guard.core.facts import JobKey
 from guard.daemon.clocks import RealClock
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.metrics import Metrics
-from guard.daemon.schedule import LONGEST_S, Schedule
+from guard.daemon.schedule import LONGEST_S, NEAR_S, Schedule
 from guard.daemon.targets import Target
 
 PATIENCE_S = 20
@@ -83,12 +83,14 @@ def on_schedule(act):
 
 def test_the_earliest_deadline_rings():
     """
-    The queue's event is set when its earliest moment comes, not before, and again for the next one.
+    The queue's event is set when its earliest moment comes, not before, and again for the next one: by a timer for one that
+    is near, and by a date job for one that is not.
     """
 
     async def act(one):
-        for _ in range(2):
-            one.in_ms(150)
+        for left_ms in (150, 1_000 * NEAR_S + 200, 150):
+            one.in_ms(int(left_ms))
+            assert (one.schedule.armed(one.target) is None) is (left_ms < 1_000)
             due_ms = one.queue.next_ms()
             assert not one.queue.changed.is_set()
             await one.queue.changed.wait()

@@ -8,10 +8,12 @@ import sqlite3
 
 import pytest
 
+from guard.core.breaker import Breaker, Cause, Scope
 from guard.core.records import Pause
 from guard.errors import LedgerUnusable
 from guard.ledger.opening import open_ledger
 
+BREAKER = Breaker(scope=Scope.ALL, name="", cause=Cause.PRICES, text="a jump", by="alice", opened_ms=1)
 PAUSE = Pause(reason="a test", since_ms=1, until_ms=None, by="alice")
 
 
@@ -89,3 +91,41 @@ def test_a_closed_ledger_tells_nothing(lasting_url):
             await ledger.pause()
 
     on_two(lasting_url, act)
+
+
+def test_one_look_for_a_pause_and_a_breaker(tmp_path):
+    """
+    That nothing stops is said only while neither a pause nor an open breaker of anybody is on record, in the very file.
+    """
+
+    async def act(ledger, other):
+        assert ledger.nothing_stops()
+        await other.set_pause(PAUSE)
+        assert not ledger.nothing_stops()
+        await other.set_pause(None)
+        assert ledger.nothing_stops()
+        await other.breaker.open(BREAKER)
+        assert not ledger.nothing_stops()
+        await other.breaker.reset(by="bob", reason="looked", at_ms=2)
+        assert ledger.nothing_stops()
+        with contextlib.closing(sqlite3.connect(f"{tmp_path}/guard.db", isolation_level=None)) as breaker:
+            breaker.execute("DROP TABLE pause")
+        assert not ledger.nothing_stops()
+        (tmp_path / "guard.db").rename(tmp_path / "elsewhere.db")
+        assert not ledger.nothing_stops()
+
+    on_two(f"sqlite:///{tmp_path}/guard.db", act)
+
+
+def test_without_a_file_nobody_knows_at_once():
+    """
+    A ledger that has no file to look into, or was closed, never says that nothing stops.
+    """
+
+    async def act():
+        ledger = await open_ledger("sqlite://")
+        assert not ledger.nothing_stops()
+        await ledger.aclose()
+        assert not ledger.nothing_stops()
+
+    asyncio.run(act())

@@ -131,5 +131,8 @@ def test_many_jobs_before_a_plan(url):
         assert {key: one.closed_ms for key, one in before.attempts.items()} == {
             named(f"job-{index}"): 100 + index for index in range(30) if index % 3
         }
+        unlimited = await ledger.before({named(f"job-{index}") for index in range(60)}, since_ms=None)
+        assert (unlimited.busy, unlimited.attempts) == (before.busy, before.attempts)
+        assert (before.window.total, unlimited.window.total) == (10, 0)
 
     use(url, work)

@@ -31,6 +31,7 @@ from guard.modelarts import Credentials, Exchange, ModelArtsClient, Patience, en
 from guard.modelarts.credentials import AccessKey, IamToken
 from guard.modelarts.endpoints import iam_endpoint
 from guard.modelarts.exchange import TIMEOUT, unobserved
+from guard.modelarts.messages import Call
 from guard.modelarts.signing import KeyPair
 from guard.ports import JobSource
 from guard.simulator import DEFAULT_PROJECT, FLAVORS, POOL_FLAVORS, QUIRKS, Fault, Knobs, SimJob, Site, Task, World
@@ -457,7 +458,7 @@ def test_an_answer_that_never_ends():
     """
     exchange = Exchange(http_client(transport=Hanging()), HandClock(), whole_s=0.001)
     with pytest.raises(NoAnswer, match="TimeoutError"):
-        asyncio.run(exchange.send("show", httpx.Request("GET", "https://modelarts.test")))
+        asyncio.run(exchange.send("show", Call("GET", httpx.URL("https://modelarts.test"), {})))
 
 
 def test_a_cancelled_request_stays_cancelled():
@@ -467,7 +468,7 @@ def test_a_cancelled_request_stays_cancelled():
 
     async def run() -> None:
         exchange = Exchange(http_client(transport=Hanging()), HandClock())
-        task = asyncio.create_task(exchange.send("show", httpx.Request("GET", "https://modelarts.test")))
+        task = asyncio.create_task(exchange.send("show", Call("GET", httpx.URL("https://modelarts.test"), {})))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
