@@ -166,7 +166,7 @@ def verify_file(path: Path, kept: Kept, progress: Progress = lambda done, of: No
             entry = Entry(line.chain, line.position, line.at_ms, line.kind, line.intent, canonical(line.content))
         except (ValueError, RecursionError) as error:
             raise BadInput(
-                f"{path}:{number}:1: expected a line of guard audit export, got {text[:100]!r}: {error}"
+                f"{path}:{number}:1: expected a line of guard audit export, got {_shown(text)}: {error}"
             ) from error
         found.take(links.take(entry, line.hash, previous=line.previous))
         found.take(_wrong_texts(entry, line.texts))
@@ -175,6 +175,10 @@ def verify_file(path: Path, kept: Kept, progress: Progress = lambda done, of: No
         raise BadInput(f"{path}: expected lines of guard audit export, got none")
     found.took(links)
     return found
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:100].decode("utf-8", errors="replace").rstrip("\r\n"))
 
 
 def _wrong_texts(entry: Entry, texts: dict[str, str]) -> Iterator[Difference]:

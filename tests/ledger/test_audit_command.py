@@ -186,7 +186,7 @@ def test_an_export_of_a_time(acted_url, tmp_path):
 
 BAD_FILES = [
     (b"", "expected lines of guard audit export, got none"),
-    (b"{}\n", ":1:1: expected a line of guard audit export, got b'{}'"),
+    (b"{}\n", ":1:1: expected a line of guard audit export, got '{}'"),
     (b"\n\n[1]\n", ":3:1: expected a line of guard audit export"),
     (b"\xff\xfe\n", ":1:1: expected a line of guard audit export"),
     (b'{"chain":"n","position":"1"}\n', ":1:1: expected a line of guard audit export"),
