@@ -113,9 +113,10 @@ def probe(url: sa.URL, *, read_only: bool = False) -> None:
             connection.execute("PRAGMA schema_version")
 
 
-def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
+def make_engine(url: sa.URL, *, read_only: bool = False, busy_s: float = BUSY_TIMEOUT_S) -> sa.Engine:
     """
-    Return an engine on the ledger, for threads; nothing is opened before its first use.
+    Return an engine on the ledger, for threads; nothing is opened before its first use. A file that somebody has locked is
+    waited for up to *busy_s* seconds.
     """
     if is_shared(url):
         return postgres.make_engine(url)
@@ -123,7 +124,7 @@ def make_engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
     # A connection goes from thread to thread, but the pool gives it to one at a time.
     options: dict[str, Any] = {
         "poolclass": QueuePool,
-        "connect_args": {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+        "connect_args": {"timeout": busy_s, "isolation_level": None, "check_same_thread": False},
     }
     if path is None:
         # One connection is the whole database. A pool of one makes users wait for each other, which a shared one does not.
@@ -179,7 +180,7 @@ def _on_connect(connection: sa.engine.interfaces.DBAPIConnection, record: object
 
 
 def _on_connect_read_only(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:
-    _pragmas(connection, "query_only=ON")
+    _pragmas(connection, "query_only=ON", f"cache_size=-{CACHE_KIB}")
 
 
 def _pragmas(connection: sa.engine.interfaces.DBAPIConnection, *pragmas: str) -> None:

@@ -8,6 +8,7 @@ from guard.errors import LedgerUnusable
 from guard.ledger import schema
 from guard.ledger.engine import absence, make_engine, parse, place, probe, redacted
 from guard.ledger.failing import named
+from guard.ledger.glance import AtOnce
 from guard.ledger.sql import SqlLedger
 
 
@@ -31,6 +32,8 @@ async def open_ledger(url: str, *, read_only: bool = False) -> SqlLedger:
             await ledger.write("be set up", schema.upgrade)
         ledger.paused.glance(parsed)
         ledger.breaker.looked.glance(parsed)
+        if place(parsed) is not None:
+            ledger.at_once = AtOnce(parsed)
     except BaseException:
         await ledger.aclose()
         raise

@@ -25,7 +25,7 @@ from guard.ledger.engine import look, reading, writing
 from guard.ledger.failing import named
 from guard.ledger.fence import Fence, Subject, fenced, project_of, projects
 from guard.ledger.forecasts import SqlForecasts
-from guard.ledger.glance import NEITHER, NO_PAUSE, Looked
+from guard.ledger.glance import NEITHER, NO_PAUSE, AtOnce, Looked
 from guard.ledger.groups import LONGEST_S, GroupWriter
 from guard.ledger.history import SqlHistory
 from guard.ledger.savings import SqlSavings
@@ -33,6 +33,8 @@ from guard.ports import NO_FACTS
 
 T = TypeVar("T")
 READERS = 2
+# Of so many jobs what came before is read without a thread.
+FEW = 8
 
 
 class SqlLedger:
@@ -59,6 +61,7 @@ class SqlLedger:
         self._closed = False
         self._drafts: dict[int, Draft] = {}  # of the intents opened here, so that no step reads what never changes
         self.fence: Fence | None = None
+        self.at_once: AtOnce | None = None
         self.shared = engine.dialect.name != "sqlite"
 
     async def aclose(self) -> None:
@@ -73,6 +76,8 @@ class SqlLedger:
         self._writer.close()
         self._readers.shutdown()
         await asyncio.to_thread(self._engine.dispose)
+        if self.at_once is not None:
+            self.at_once.close()
 
     async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         """
@@ -224,9 +229,13 @@ class SqlLedger:
         """
         Return what a plan for these jobs has to know, at one moment.
         """
-        return await self.read(
-            "tell what came before", lambda at: foregoing.before(at, keys, since_ms=since_ms, rules=rules)
-        )
+        what = "tell what came before"
+        work = functools.partial(foregoing.before, keys=keys, since_ms=since_ms, rules=rules)
+        if self.at_once is not None and since_ms is None and len(keys) <= FEW:
+            self._refuse_if_closed(what)
+            if (found := self.at_once.read(work)) is not None:
+                return found
+        return await self.read(what, work)
 
     async def intents(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[Intent]:
         """

@@ -42,7 +42,10 @@ WRITES = {
 OF_NO_TARGET = {"Ledger.set_pause", "History.forget", "History.forget_findings"}
 READS = {
     *(f"Ledger.{name}" for name in ("attempts", "before", "finding_counts", "findings", "intents", "known", "open_intents")),
-    *(f"Ledger.{name}" for name in ("open_since", "pause", "sightings", "steps", "tallies", "used", "walked", "walks")),
+    *(
+        f"Ledger.{name}"
+        for name in ("nothing_stops", "open_since", "pause", "sightings", "steps", "tallies", "used", "walked", "walks")
+    ),
     *(f"History.{name}" for name in ("busy", "last_known", "left", "lives", "newest")),
     *(f"Forecasts.{name}" for name in ("asked", "kept")),
     *(f"Savings.{name}" for name in ("counted", "estimates", "pending", "since", "stops", "submitted", "terminated")),

@@ -9,9 +9,12 @@ import sqlite3
 import pytest
 
 from guard.core.breaker import Breaker, Cause, Scope
-from guard.core.records import Pause
+from guard.core.protocol import Outcome
+from guard.core.records import Closing, Pause
 from guard.errors import LedgerUnusable
+from guard.ledger.foregoing import attempts
 from guard.ledger.opening import open_ledger
+from tests.ledger.ledger_cases import DRAFT, named
 
 BREAKER = Breaker(scope=Scope.ALL, name="", cause=Cause.PRICES, text="a jump", by="alice", opened_ms=1)
 PAUSE = Pause(reason="a test", since_ms=1, until_ms=None, by="alice")
@@ -129,3 +132,27 @@ def test_without_a_file_nobody_knows_at_once():
         assert not ledger.nothing_stops()
 
     asyncio.run(act())
+
+
+def test_what_came_before_is_read_at_once(tmp_path):
+    """
+    For a few jobs what came before is read without a thread, as new as the question; what cannot be is read with one,
+    which then says what is wrong.
+    """
+
+    async def act(ledger, other):
+        opened = await other.open_intent(DRAFT, at_ms=1, quota=None)
+        assert (await ledger.before({DRAFT.key}, since_ms=None)).busy == {DRAFT.key}
+        await other.close(opened.number, Closing(outcome=Outcome.GONE, note="a test"), at_ms=2)
+        before = await ledger.before({DRAFT.key}, since_ms=None)
+        assert (before.busy, before.attempts[DRAFT.key].closed_ms) == (set(), 2)
+        with contextlib.closing(sqlite3.connect(f"{tmp_path}/guard.db", isolation_level=None)) as breaker:
+            breaker.execute("DROP TABLE intents")
+        assert ledger.at_once.read(lambda at: attempts(at, {DRAFT.key})) is None
+        with pytest.raises(LedgerUnusable, match="what came before"):
+            await ledger.before({DRAFT.key}, since_ms=None)
+        ledger.at_once.read = lambda work: pytest.fail("asked for many, or after the end")
+        with pytest.raises(LedgerUnusable):
+            await ledger.before({named(f"job-{n}") for n in range(9)}, since_ms=None)
+
+    on_two(f"sqlite:///{tmp_path}/guard.db", act)
