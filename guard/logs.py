@@ -42,7 +42,7 @@ def configure_logs(*, stream: TextIO | None = None, quiet: bool = False) -> None
     ]
     render: structlog.types.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if out.isatty():
-        render = structlog.dev.ConsoleRenderer(pad_event_to=24)
+        render = structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),

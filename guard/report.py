@@ -188,3 +188,10 @@ def iso(at_ms: int | None) -> str | None:
 
 def _text(fact: str | Missing) -> str:
     return "?" if isinstance(fact, Missing) else fact
+
+
+def harmless(text: str) -> str:
+    """
+    Return text that cannot colour, move or erase anything on a terminal.
+    """
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -16,7 +16,7 @@ from guard.billed import bill_lines
 from guard.core.judge import Trace
 from guard.core.verdict import Verdict
 from guard.explained import Explained
-from guard.report import ScanReport, iso
+from guard.report import ScanReport, harmless, iso
 
 _WORDS = {Verdict.MATCH: "matches", Verdict.UNKNOWN: "unknown", Verdict.NO_MATCH: "no match"}
 _COLOURS = {Verdict.MATCH: "red", Verdict.UNKNOWN: "yellow", Verdict.NO_MATCH: "green"}
@@ -26,7 +26,7 @@ def plain(value: object) -> Text:
     """
     Return a value as text that cannot colour, move or erase anything.
     """
-    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
+    return Text(harmless(str(value)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -8,7 +8,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.breaker import Breaker, Cause, Scope
 from guard.ledger.opening import open_ledger
 from tests.changing import replace

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core import lint
 from guard.core.yamltext import MAX_BYTES
 from guard.diagnostics import LONGEST_SOURCE, WIDTH, as_json, as_text, excerpt, tally

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 
 ROOT = Path(__file__).parent.parent
 POLICIES = """\

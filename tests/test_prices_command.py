@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from guard.billed import bill_data, bill_lines, bill_of
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.decide import decide
 from guard.core.facts import ABSENT, UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms

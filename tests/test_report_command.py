@@ -22,7 +22,7 @@ from test_reporting import HOSTILE, Page
 from typer.testing import CliRunner
 
 from guard.accounts import gathered
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.clawback import Clawback
 from guard.core.ended import Ended, Told
 from guard.core.estimate import Estimate, Method, Stopped, basis_of, estimate, estimated

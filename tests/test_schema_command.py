@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.schema import policy_schema
 from guard.errors import BadInput
 from guard.policyfiles import read_file

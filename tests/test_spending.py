@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.ended import Ended, Told
 from guard.core.facts import UNREADABLE, Job, JobKey, Resource
 from guard.core.fields import Terms

@@ -4,44 +4,12 @@ The command line: arguments in, exit codes out. What a command does is in ``comm
 Exit codes: 0 ended as asked, 1 bad input, 2 usage, 3 no target could be read, 4 the ledger cannot be used.
 """
 
+import importlib
 import io
 import os
 import signal
 import sys
-from typing import Annotated
-
-import typer
-
-from guard import __version__
-from guard.cli.acting import acting
-from guard.cli.audit import auditing
-from guard.cli.breaker import breaker
-from guard.cli.ledger import ledger
-from guard.cli.policies import policies
-from guard.cli.prices import prices
-from guard.cli.report import reported
-from guard.cli.savings import saving
-from guard.cli.spend import spending
-from guard.cli.status import telling
-
-app = typer.Typer(
-    name="guard",
-    help="Stops Huawei Cloud ModelArts training jobs that break cost policy, at the second they break it.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(acting)
-app.add_typer(policies)
-app.add_typer(spending)
-app.add_typer(saving)
-app.add_typer(reported)
-app.add_typer(prices)
-app.add_typer(telling)
-app.add_typer(ledger, name="ledger")
-app.add_typer(auditing, name="audit")
-app.add_typer(breaker, name="breaker")
+from typing import Any
 
 
 def main() -> None:
@@ -55,11 +23,24 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name may hold what the terminal's encoding lacks; then an escape is better than no answer.
             stream.reconfigure(errors="backslashreplace")
+    if sys.argv[1:2] == ["run"]:
+        _leave_out_rich()
+        from guard.cli.daemon import app
+    else:
+        from guard.cli.whole import app
     app()
 
 
-@app.callback(invoke_without_command=True)
-def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
-    if version:
-        sys.stdout.write(f"{__version__}\n")
-        raise typer.Exit
+def _leave_out_rich() -> None:
+    """
+    Let httpx and structlog find no rich, which they load with pygments and attrs if it is there, 6 MiB of each daemon: for a
+    command line of httpx's own, and to draw tracebacks that no log of the daemon holds.
+    """
+    absent: dict[str, Any] = {"pygments": None, "rich": None}
+    sys.modules.update(absent)
+    try:
+        for name in ("httpx", "structlog"):
+            importlib.import_module(name)
+    finally:
+        for name in absent:
+            del sys.modules[name]

@@ -1,5 +1,5 @@
 """
-The commands that watch and act: the daemon, one cycle, the check, demo, simulator, explanation and kill switch.
+The commands that watch and act: one cycle, the check, demo, simulator, explanation and kill switch.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from guard import commands
 from guard.accounts import policy_hindsight
 from guard.app import Outside, terms_of
 from guard.breaking import set_pause
-from guard.cli.frame import ConfigOption, Output, OutputOption, moment_ms, print_json, screen, span_ms, told
+from guard.cli.frame import Output, OutputOption, moment_ms, print_json, screen, span_ms
+from guard.cli.top import ConfigOption, told
 from guard.core.records import Pause
 from guard.explained import explained_data
 from guard.explaining import check_policy, explain_file, explain_job_id
@@ -28,16 +29,6 @@ from guard.screen import plain, show_explained, show_scan, table, walking
 from guard.settings import Settings, load_settings, settings_or_none
 
 acting = typer.Typer(rich_markup_mode=None)
-
-
-@acting.command()
-def run(config: ConfigOption = None) -> None:
-    """
-    Run the daemon: walk the targets, act at the second a policy is broken, serve metrics.
-    """
-    with told():
-        configure_logs()
-        raise typer.Exit(asyncio.run(commands.run(load_settings(config), Outside())))
 
 
 @acting.command()

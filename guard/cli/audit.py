@@ -14,8 +14,9 @@ from rich.console import Console
 
 from guard import commands
 from guard.audited import Printing, kept_heads, verify_file
-from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
+from guard.cli.frame import Output, OutputOption, print_json, screen
 from guard.cli.spend import bound_ms
+from guard.cli.top import ConfigOption, told
 from guard.core.hashchain import Head
 from guard.ledger.audit import heads
 from guard.ledger.auditing import Verified, verify

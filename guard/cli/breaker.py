@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from guard.breaking import Shown, confirm, reset, shown
-from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
+from guard.cli.frame import Output, OutputOption, print_json, screen
+from guard.cli.top import ConfigOption, told
 from guard.core.breaker import Breaker, Scope
 from guard.errors import BadInput
 from guard.report import iso

@@ -1,25 +1,20 @@
 """
-What all commands share: options, errors turned into messages and exit codes, and the screen.
+What the commands that print share: options, arguments and the screen.
 """
 
-import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
 
-from guard import commands
 from guard.core.spans import parse_span
-from guard.errors import BadInput, GuardError, LedgerUnusable, TargetError
-from guard.screen import plain
+from guard.errors import BadInput
 
 PIPE_WIDTH = 160
 
@@ -33,33 +28,7 @@ class Output(StrEnum):
     JSON = "json"
 
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", envvar="GUARD_CONFIG", help="The settings file (YAML).")
-]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """
-    Turn the errors that a person can mend into one message and an exit code, without a traceback.
-    """
-    try:
-        yield
-    except LedgerUnusable as error:
-        raise _ended(error, commands.NO_LEDGER) from error
-    except TargetError as error:
-        raise _ended(error, commands.NO_TARGET) from error
-    except GuardError as error:
-        raise _ended(error, commands.BAD_INPUT) from error
-    except KeyboardInterrupt as error:
-        raise typer.Exit(130) from error
-
-
-def _ended(error: GuardError, code: int) -> typer.Exit:
-    for line in str(error).splitlines() or [type(error).__name__]:
-        errors().print(plain(line), soft_wrap=True)
-    return typer.Exit(code)
 
 
 def errors() -> Console:

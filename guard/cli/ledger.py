@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from guard import commands
-from guard.cli.frame import ConfigOption, Output, OutputOption, errors, print_json, screen, told
+from guard.cli.frame import Output, OutputOption, errors, print_json, screen
+from guard.cli.top import ConfigOption, told
 from guard.core.spans import format_span
 from guard.moving import STREAM, export_ledger, import_ledger
 from guard.report import intent_row, iso, run_row

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from guard import commands
-from guard.cli.frame import Output, OutputOption, print_json, screen, told, zone
+from guard.cli.frame import Output, OutputOption, print_json, screen, zone
+from guard.cli.top import told
 from guard.core.policy import PolicySet
 from guard.diagnostics import as_json, as_text, tally
 from guard.errors import Severity

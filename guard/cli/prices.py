@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from guard import commands
-from guard.cli.frame import ConfigOption, Output, OutputOption, print_json, screen, told
+from guard.cli.frame import Output, OutputOption, print_json, screen
+from guard.cli.top import ConfigOption, told
 from guard.diagnostics import as_json, as_text, tally
 from guard.errors import BadInput, PolicyErrors
 from guard.policyfiles import read_file

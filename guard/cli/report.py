@@ -13,8 +13,9 @@ from rich.console import Console
 
 from guard.accounts import account
 from guard.app import method_of, terms_of
-from guard.cli.frame import ConfigOption, screen, told
+from guard.cli.frame import screen
 from guard.cli.spend import SinceOption, ToOption, period_of
+from guard.cli.top import ConfigOption, told
 from guard.reporting.page import as_html
 from guard.reporting.texts import as_csv, as_json, as_markdown, as_tables
 from guard.reporting.whole import whole

@@ -13,7 +13,8 @@ import typer
 
 from guard import commands
 from guard.accounts import saved_rows
-from guard.cli.frame import ConfigOption, Output, OutputOption, errors, print_json, screen, told
+from guard.cli.frame import Output, OutputOption, errors, print_json, screen
+from guard.cli.top import ConfigOption, told
 from guard.commands import recorded
 from guard.gathered import NEWEST
 from guard.reporting.sections import shown

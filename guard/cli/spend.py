@@ -15,7 +15,8 @@ from rich.console import Console
 
 from guard import commands
 from guard.app import terms_of
-from guard.cli.frame import ConfigOption, screen, told
+from guard.cli.frame import screen
+from guard.cli.top import ConfigOption, told
 from guard.core.periods import Period, midnight_ms
 from guard.core.until import parse_until
 from guard.errors import BadInput

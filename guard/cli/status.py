@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from guard.cli.frame import ConfigOption, Output, OutputOption, screen, told
+from guard.cli.frame import Output, OutputOption, screen
+from guard.cli.top import ConfigOption, told
 from guard.daemon.status import encoded
 from guard.logs import configure_logs
 from guard.settings import load_settings

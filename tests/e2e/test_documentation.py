@@ -10,7 +10,7 @@ import pytest
 import typer
 from e2e_stand import ROOT
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.fields import FIELDS
 from guard.daemon.metrics import Metrics
 from guard.settings import BreakerSettings, LimitSettings, Settings, TargetSettings

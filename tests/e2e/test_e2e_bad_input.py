@@ -13,7 +13,7 @@ import structlog
 from e2e_stand import ACCESS, POLICY, SECRET, Simulated, Site, no_secret
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.simulator import changed
 
 WRONG = "another-secret-of-somebody"

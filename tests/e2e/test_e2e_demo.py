@@ -20,7 +20,7 @@ from e2e_stand import HOUR_MS, environment_of, needed
 from rich.console import Console
 from typer.testing import CliRunner
 
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.protocol import Outcome
 from guard.core.savings import exact
 from guard.demo import DemoOptions, play

@@ -13,7 +13,7 @@ from audit_cases import LONG, changed, heads_of, rehashed
 from typer.testing import CliRunner
 
 from guard.audited import kept_heads
-from guard.cli import app
+from guard.cli.whole import app
 from guard.core.hashchain import LEDGER, Head, digest
 from guard.errors import BadInput
 
