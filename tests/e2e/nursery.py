@@ -14,7 +14,7 @@ from pathlib import Path
 
 from guard import commands
 from guard.app import Outside
-from guard.cli.frame import told
+from guard.cli.top import told
 from guard.logs import configure_logs
 from guard.settings import load_settings
 

@@ -6,11 +6,11 @@ import random
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-import httpx
 import pytest
 from calling import HandClock
 
 from guard.modelarts.exchange import Received
+from guard.modelarts.messages import Answer
 from guard.modelarts.servicetime import SPAN_S, ServiceTime
 
 SERVER_AT_0 = 1_764_000_000.25
@@ -23,11 +23,11 @@ def date_of(seconds: float) -> str:
     return format_datetime(datetime.fromtimestamp(int(seconds), UTC), usegmt=True)
 
 
-def answer(at: float, says: str) -> Received:
+def answer(at: float, says: str, *, took: float = 0.0) -> Received:
     """
-    An answer that is received at that moment of the clock that never steps.
+    An answer that is received at that moment of the clock that never steps, so many seconds after it was asked for.
     """
-    return Received(response=httpx.Response(200, headers={"date": says}), sent_at=at, received_at=at)
+    return Received(response=Answer(200, [(b"Date", says.encode())], b""), sent_at=at - took, received_at=at)
 
 
 def ahead_of_truth(time: ServiceTime, at: float) -> float:
@@ -86,3 +86,38 @@ def test_what_said_most_is_forgotten_after_a_minute():
     for number in range(600, 600 + 10 * int(SPAN_S) + 100):
         time.note(answer(number / 10, date_of(SERVER_AT_0 - 0.5 + number / 10)))
     assert -0.75 <= ahead_of_truth(time, 60.0 + SPAN_S + 10) <= -0.5 + 1e-6
+
+
+def test_a_prompt_answer_counts_for_more_than_those_that_were_taken_in_late():
+    """
+    A process that was stopped takes in answers that are old: with the first prompt one the time does not lag any more.
+    """
+    time = ServiceTime(HandClock())
+    for took in (15.0, 45.0, 45.0):
+        time.note(answer(60.0, date_of(SERVER_AT_0 + 60.0 - took), took=took))
+    assert ahead_of_truth(time, 60.0) < -14
+    time.note(answer(60.1, date_of(SERVER_AT_0 + 60.0), took=0.1))
+    assert -1.2 <= ahead_of_truth(time, 60.2) <= 0
+
+
+@pytest.mark.parametrize("wrong", [-3600, 90, 3600])
+def test_a_prompt_answer_that_contradicts_slow_ones_drops_none_of_them(wrong):
+    """
+    A wrong Date does not become right by coming fast: what agrees with it least is still most of what was heard.
+    """
+    time = ServiceTime(HandClock())
+    for number in range(3):
+        time.note(answer(60.0 + number, date_of(SERVER_AT_0 + 40.0 + number), took=20.0))
+    time.note(answer(63.0, date_of(SERVER_AT_0 + 63.0 + wrong), took=0.1))
+    assert -21 <= ahead_of_truth(time, 63.0) <= 0
+
+
+def test_a_service_that_is_always_slow_has_a_time_too():
+    """
+    Answers that all take long are all that there is, and none of them is dropped for another.
+    """
+    time, chance = ServiceTime(HandClock()), random.Random(1)
+    for number in range(200):
+        took = 6.0 + chance.random()
+        time.note(answer(number * 7.0, date_of(SERVER_AT_0 + number * 7.0 - took / 2), took=took))
+    assert -5.0 <= ahead_of_truth(time, 1400.0) <= 0

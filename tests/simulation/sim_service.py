@@ -299,6 +299,7 @@ class SimSource:
         Send one call and return what *act* answers when it arrives at the service; a lost one raises ``NoAnswer``.
         """
         world, daemon = self._world, self._daemon
+        asked_at = world.clock.monotonic()
         faults = {one.act: one.args for one in world.come_by(f"{call}.sent")}
         if sent is not None:
             sent()
@@ -335,7 +336,8 @@ class SimSource:
         daemon.check()
         if date_s is not None:
             text = email.utils.formatdate(int(date_s), usegmt=True)
-            received = SimpleNamespace(response=SimpleNamespace(headers={"date": text}), received_at=world.clock.monotonic())
+            response = SimpleNamespace(headers={"date": text})
+            received = SimpleNamespace(response=response, sent_at=asked_at, received_at=world.clock.monotonic())
             self._time.note(received)  # type: ignore[arg-type]
         world.come_by(f"{call}.answered")
         if isinstance(value, TargetError):
