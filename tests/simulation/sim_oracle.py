@@ -379,6 +379,9 @@ class Oracle:
                 continue
             if now_ms - max(job.now.since_ms, world.calm_since_ms) < MATCHED_FOR_MS:
                 continue
+            if any(row.job == job.name and row.outcome is None for row in self.intents.values()):
+                # Under way: whether that takes too long is judged with the intents.
+                continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
             if not why and job.name in self.told_late:
                 # What contradicts an answer of the past is believed after 10 minutes (core.outdated).

@@ -113,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schedules", type=int, default=200, metavar="N", help="seeds 0 to N - 1 (200)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="begin with this seed, not with 0")
     parser.add_argument("--fresh", type=int, default=0, metavar="N", help="so many seeds more that nobody has tried")
     parser.add_argument("--seed", type=int, action="append", help="only this one, with its story; may be repeated")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
@@ -126,7 +127,9 @@ def main(arguments: Sequence[str]) -> int:
     if fresh:
         say(f"fresh seeds: {' '.join(map(str, fresh))}")
     began = time.perf_counter()
-    counts, wrong, turns, ran = run_all([*range(chosen.schedules), *fresh], processes=chosen.processes, most_wrong=1)
+    counts, wrong, turns, ran = run_all(
+        [*range(chosen.first, chosen.schedules), *fresh], processes=chosen.processes, most_wrong=1
+    )
     seconds = time.perf_counter() - began
     say(f"{ran:,} schedules in {seconds:.0f} s ({ran / seconds:.1f} a second), {turns:,} callbacks of daemons")
     say(table(counts))
