@@ -89,9 +89,10 @@ class Service:
         metrics.armed.set(any(one.terminator is not None for one in self.cycle.targets.values()))
         self.cycle.active.clear()
         self.watch.take(policies)
-        metrics.found(await self.cycle.enforcer.ledger.finding_counts())
+        # A ledger that fails right now is one that fails later: what could not be done is done when it is back.
+        await self._attempt("totals", self._show_totals())
         self.schedule.start()
-        await self.tenures.follow()
+        await self._attempt("heartbeat", self.tenures.follow())
         self.ticked = self._looked = asyncio.get_running_loop().time()
         estimating = asyncio.create_task(Estimating(endings=self.endings).follow(self._attempt))
         loops = self._tick_forever(), self._look_forever(), self._watch_forever()

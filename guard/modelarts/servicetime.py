@@ -12,8 +12,6 @@ from guard.ports import Clock
 # Answers among which the median is taken, and what cutting to whole seconds makes them differ by.
 SAMPLES = 60
 CUT_S = 1.0
-# An answer that took so much longer than another one, and does not contradict it, tells less, and is dropped for it.
-LOOSE_S = 2.0
 # By so much the clocks of a service's machines may differ; what is older was kept by a cache.
 STORED_S = 5.0
 # For so long the answer that says most is remembered; two clocks drift apart by less than a millisecond or so meanwhile.
@@ -27,22 +25,22 @@ class ServiceTime:
     A Date is cut to whole seconds and older than its answer, so each answer says that the service's clock is at least at
     its Date when it is received. The median tells which answers agree; of those the one that says most counts, which is one
     that came right after a second began. So ``now`` never runs ahead of the service, lags by less the more answers there
-    are, and no single wrong Date moves it. An answer that was slow, or that a process which was stopped took in late, says
-    little of when it was made; those that agree with a prompt one are dropped for it, else they would outvote it. A step of
-    this machine's clock moves ``offset_s`` at once and ``now`` not at all.
+    are, and no single wrong Date moves it. A step of this machine's clock moves ``offset_s`` at once and ``now`` not at all.
+
+    Answers that a process which was stopped took in late make it lag, until most are prompt again. Nobody can tell that from
+    a newest answer with a wrong Date, so while it is far ahead of the others, the offset is not known.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # (base, seconds from the question to the answer), the oldest first.
-        self._bases: deque[tuple[float, float]] = deque()
-        self._longest_s = 0.0
+        self._bases: deque[float] = deque()
         # The same in order, so that an answer costs no sorting.
         self._ordered: list[float] = []
         # (received at, base) of answers of the last minute that no later one says more than: many calls within a second
         # push the one that came at its beginning out of the others, and with it the time would lag by up to a second.
         self._most: deque[tuple[float, float]] = deque()
         self._base: float | None = None
+        self._ahead_s = 0.0
         self._read: tuple[str, float | None] = ("", None)
 
     def note(self, received: Received) -> None:
@@ -57,14 +55,10 @@ class ServiceTime:
         if date is None:
             return
         base, most = date - received.received_at, self._most
-        took_s = received.received_at - received.sent_at
-        if took_s < self._longest_s - LOOSE_S:
-            self._drop_loose(base, took_s)
-        self._bases.append((base, took_s))
-        self._longest_s = max(self._longest_s, took_s)
+        self._bases.append(base)
         bisect.insort(self._ordered, base)
         if len(self._bases) > SAMPLES:
-            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft()[0])]
+            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
         half = len(self._ordered) // 2
         greatest = (self._ordered[half] + self._ordered[-1 - half]) / 2 + CUT_S
         if base <= greatest:
@@ -75,16 +69,7 @@ class ServiceTime:
             most.popleft()
         agreed = self._ordered[bisect.bisect_right(self._ordered, greatest) - 1]
         self._base = max(agreed, most[0][1]) if most else agreed
-
-    def _drop_loose(self, base: float, took_s: float) -> None:
-        """
-        Drop the answers that took much longer than the newest one, if it lies where they say that the time may lie.
-        """
-        self._bases = deque(
-            (low, took) for low, took in self._bases if took <= took_s + LOOSE_S or not low <= base <= low + took + CUT_S
-        )
-        self._longest_s = max((took for _, took in self._bases), default=0.0)
-        self._ordered = sorted(low for low, _ in self._bases)
+        self._ahead_s = base - self._base
 
     def stored_for_s(self, received: Received) -> float | None:
         """
@@ -101,9 +86,10 @@ class ServiceTime:
 
     def offset_s(self) -> float | None:
         """
-        Return service time minus local time in seconds, or None before the first answer.
+        Return service time minus local time in seconds; None before the first answer, and while the newest one says that the
+        service is by far ahead of what the others say.
         """
-        return None if self._base is None else self.now() - self._clock.now()
+        return None if self._base is None or self._ahead_s > STORED_S else self.now() - self._clock.now()
 
     def now(self) -> float:
         """

@@ -384,7 +384,7 @@ class Oracle:
                 continue
             rule = next(one for one in rules.policies if one.name == asked)
             if job.now.requeued_ms is not None and "waiting" in str(rule.clause) and self._has_lost_writes():
-                # Since when it waits anew knows only who saw it run; that was lost with a write, and what is unknown ends nothing.
+                # Since when it waits anew knows only who saw it run: that was lost, and what is unknown ends nothing.
                 continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
             if not why and job.name in self.told_late:
