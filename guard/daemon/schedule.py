@@ -1,10 +1,10 @@
 """
-What begins a turn, all of it by APScheduler: the walks and looks at every target, and the earliest deadline of each.
+What begins a turn: by APScheduler the walks and looks at every target, and the earliest deadline of each.
 
 A deadline lies in service time and is waited for on the event loop's clock that never steps. Its date job does nothing but
-wake whoever decides, so that it can never overlap with itself; once a second it is set anew if the clocks moved. What is due
-within a second has a timer of the event loop, which the scheduler's job is made of: where hundreds of deadlines lie in one
-second, the scheduler would take as much time as what they begin.
+wake whoever decides, so that it can never overlap with itself; once a second it is set anew if the clocks moved. What is
+due within a second has a plain timer of the event loop: where hundreds of deadlines lie in one second, to set a date job
+anew for each takes time that the terminations need.
 """
 
 import asyncio
