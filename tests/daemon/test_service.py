@@ -210,6 +210,29 @@ def test_a_recall_that_failed_is_tried_again():
     on_daemon(act, running())
 
 
+def test_a_ledger_that_fails_during_the_start_does_not_end_it(monkeypatch):
+    """
+    The first turns of a daemon are tried again like all later ones: it goes on by itself when the ledger is back.
+    """
+
+    async def act(stand, daemon):
+        accepted, counted, calls = event_after(stand, "accepted"), stand.raw.finding_counts, []
+
+        async def fails_once():
+            calls.append(1)
+            if len(calls) == 1:
+                raise LedgerUnusable("a test")
+            return await counted()
+
+        monkeypatch.setattr(stand.raw, "finding_counts", fails_once)
+        async with daemon.running():
+            await accepted.wait()
+        assert stand.value("scheduler_events_total", event="error") == 1
+        assert stand.accepted() == ["job-1"]
+
+    on_daemon(act, running())
+
+
 def test_the_deadline_loop_survives_a_bug():
     """
     An unexpected exception in the deadline loop speaks against readiness, is counted, and does not end the loop.

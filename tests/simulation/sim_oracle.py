@@ -383,7 +383,7 @@ class Oracle:
                 # Under way: whether that takes too long is judged with the intents.
                 continue
             rule = next(one for one in rules.policies if one.name == asked)
-            if job.now.requeued_ms is not None and "waiting" in str(rule.clause) and self._has_lost_writes():
+            if job.now.requeued_ms is not None and "waiting" in str(rule.clause) and self._has_lost_memory(job):
                 # Since when it waits anew knows only who saw it run: that was lost, and what is unknown ends nothing.
                 continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
@@ -397,9 +397,13 @@ class Oracle:
             elif strange := {one for one in why if not self._may_hold(daemon, job.name, one)}:
                 world.fail(f"{job.name} is held back by {strange} for no reason")
 
-    def _has_lost_writes(self) -> bool:
+    def _has_lost_memory(self, job: TrueJob) -> bool:
+        """
+        Whether a write failed in this schedule, and it is not on record since when a job waits.
+        """
         counts = self.world.result.counts
-        return bool(counts["faults", "fail"] or counts["happened", "ledger"])
+        since = self.world.store.rows("SELECT waiting_since_ms FROM sightings WHERE job_id = ?", job.name)
+        return bool(counts["faults", "fail"] or counts["happened", "ledger"]) and since == [(None,)]
 
     def _may_hold(self, daemon: Any, job: str, reason: str) -> bool:
         world = self.world
