@@ -26,6 +26,9 @@ class ServiceTime:
     its Date when it is received. The median tells which answers agree; of those the one that says most counts, which is one
     that came right after a second began. So ``now`` never runs ahead of the service, lags by less the more answers there
     are, and no single wrong Date moves it. A step of this machine's clock moves ``offset_s`` at once and ``now`` not at all.
+
+    Answers that a process which was stopped took in late make it lag, until most are prompt again. Nobody can tell that from
+    a newest answer with a wrong Date, so while it is far ahead of the others, the offset is not known.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -37,6 +40,7 @@ class ServiceTime:
         # push the one that came at its beginning out of the others, and with it the time would lag by up to a second.
         self._most: deque[tuple[float, float]] = deque()
         self._base: float | None = None
+        self._ahead_s = 0.0
         self._read: tuple[str, float | None] = ("", None)
 
     def note(self, received: Received) -> None:
@@ -65,6 +69,7 @@ class ServiceTime:
             most.popleft()
         agreed = self._ordered[bisect.bisect_right(self._ordered, greatest) - 1]
         self._base = max(agreed, most[0][1]) if most else agreed
+        self._ahead_s = base - self._base
 
     def stored_for_s(self, received: Received) -> float | None:
         """
@@ -81,9 +86,10 @@ class ServiceTime:
 
     def offset_s(self) -> float | None:
         """
-        Return service time minus local time in seconds, or None before the first answer.
+        Return service time minus local time in seconds; None before the first answer, and while the newest one says that the
+        service is by far ahead of what the others say.
         """
-        return None if self._base is None else self.now() - self._clock.now()
+        return None if self._base is None or self._ahead_s > STORED_S else self.now() - self._clock.now()
 
     def now(self) -> float:
         """

@@ -88,6 +88,23 @@ def test_what_said_most_is_forgotten_after_a_minute():
     assert -0.75 <= ahead_of_truth(time, 60.0 + SPAN_S + 10) <= -0.5 + 1e-6
 
 
+def test_answers_that_were_taken_in_late_leave_the_offset_unknown():
+    """
+    A process that was stopped takes in answers that are old: the time lags, and the offset is unknown until most are prompt.
+    """
+    time = ServiceTime(HandClock())
+    for took in (15.0, 45.0, 45.0):
+        time.note(answer(60.0, date_of(SERVER_AT_0 + 60.0 - took), took=took))
+    assert ahead_of_truth(time, 60.0) < -14
+    known = []
+    for number in range(5):
+        at = 60.1 + number
+        time.note(answer(at, date_of(SERVER_AT_0 + at - 0.1), took=0.1))
+        known.append(time.offset_s() is not None)
+        assert known[-1] is (ahead_of_truth(time, at) > -6)
+    assert (known[0], known[-1]) == (False, True)
+
+
 @pytest.mark.parametrize("wrong", [-3600, -5, 5, 18, 90, 3600])
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_prompt_wrong_answers_among_slow_ones_move_nothing(wrong, times):
@@ -100,6 +117,7 @@ def test_prompt_wrong_answers_among_slow_ones_move_nothing(wrong, times):
     for number in range(times):
         time.note(answer(91.0 + number, date_of(SERVER_AT_0 + 91.0 + number + wrong), took=0.1))
         assert ahead_of_truth(time, 91.0 + number) <= 1e-6
+        assert (time.offset_s() is None) is (wrong > 10)
 
 
 def test_a_service_that_is_always_slow_has_a_time_too():
