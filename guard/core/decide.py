@@ -9,7 +9,7 @@ from types import EllipsisType
 from guard.core.clock import running_time
 from guard.core.facts import Growing, Job, JobKey, Missing
 from guard.core.fields import Facts, Terms, facts_of, total_cards
-from guard.core.judge import explain, judge, reason, turning_points
+from guard.core.judge import judge, reason, turning_points
 from guard.core.policy import Exemption, Policy, PolicySet
 from guard.core.sighting import Sighting
 from guard.core.spend import rate_of_job
@@ -142,26 +142,26 @@ def _judge_policy(policy: Policy, facts: Sequence[Facts], roles: Sequence[str], 
     verdicts = [judge(policy.clause, one, at_ms=now_ms) for one in facts]
     verdict = some(verdicts)
     chosen = verdicts.index(verdict)
-    sentence = reason(explain(policy.clause, facts[chosen], at_ms=now_ms))
+    sentence = reason(policy.clause, facts[chosen], verdict, at_ms=now_ms)
     table = ", by the flavor table" if facts[chosen].from_table else ""
     resource = roles[chosen]
     return Judgement(
         policy=policy,
         verdict=verdict,
         reason=(f"{resource}: {sentence}" if resource else sentence) + table,
-        deadline_ms=_deadline(policy, facts, span),
+        deadline_ms=_deadline(policy, facts, span, present=verdict),
         resource=resource,
     )
 
 
-def _deadline(policy: Policy, facts: Sequence[Facts], span: _Span) -> int | None:
+def _deadline(policy: Policy, facts: Sequence[Facts], span: _Span, *, present: Verdict) -> int | None:
     now_ms = span.now_ms
 
     def verdict(at_ms: int) -> Verdict:
         return some(judge(policy.clause, one, at_ms=at_ms) for one in facts)
 
     turns = sorted({turn for one in facts for turn in turning_points(policy.clause, one)})
-    if verdict(now_ms) is not Verdict.MATCH:
+    if present is not Verdict.MATCH:
         return next((turn for turn in turns if turn > now_ms and verdict(turn) is Verdict.MATCH), None)
     for turn in reversed([turn for turn in turns if turn <= now_ms]):
         if verdict(turn - 1) is not Verdict.MATCH:
@@ -174,9 +174,10 @@ def _spared(exemptions: Sequence[Exemption], facts: Sequence[Facts], now_ms: int
     for exemption in exemptions:
         verdict = _exempt(exemption, facts, now_ms)
         if verdict is not Verdict.NO_MATCH:
-            traces = [explain(exemption.clause, one, at_ms=now_ms, absent_is_no=True) for one in facts]
-            trace = next(trace for trace in traces if trace.verdict is verdict)
-            found.append(Spared(exemption=exemption, verdict=verdict, reason=reason(trace)))
+            clause = exemption.clause
+            chosen = next(one for one in facts if judge(clause, one, at_ms=now_ms, absent_is_no=True) is verdict)
+            why = reason(clause, chosen, verdict, at_ms=now_ms, absent_is_no=True)
+            found.append(Spared(exemption=exemption, verdict=verdict, reason=why))
     return found
 
 

@@ -38,9 +38,23 @@ def judge(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fals
         case Condition():
             return _holds(clause, facts.get(clause.field), at_ms, absent_is_no)
         case All():
-            return every(judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in clause.parts)
+            lowest = Verdict.MATCH
+            for part in clause.parts:
+                verdict = judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no)
+                if verdict is Verdict.NO_MATCH:
+                    return verdict
+                if verdict is Verdict.UNKNOWN:
+                    lowest = verdict
+            return lowest
         case Some():
-            return some(judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in clause.parts)
+            highest = Verdict.NO_MATCH
+            for part in clause.parts:
+                verdict = judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no)
+                if verdict is Verdict.MATCH:
+                    return verdict
+                if verdict is Verdict.UNKNOWN:
+                    highest = verdict
+            return highest
         case Not():
             return judge(clause.part, facts, at_ms=at_ms, absent_is_no=absent_is_no).negated
     assert_never(clause)
@@ -134,32 +148,32 @@ def show_fact(name: str, fact: Fact, at_ms: int) -> str:
     """
     Return a fact as a person reads it at *at_ms*: its value in the language of policy files, or why it has none.
     """
+    if isinstance(fact, str):
+        return fact
     if isinstance(fact, Stepped):
         fact = fact.at(at_ms)
     if isinstance(fact, Missing):
-        return fact.value
+        return str(fact)
     return show(fact.at(at_ms) if isinstance(fact, Growing | Bent) else fact, field_type(name))
 
 
-def reason(trace: Trace) -> str:
+def reason(clause: Clause, facts: Facts, verdict: Verdict, *, at_ms: int, absent_is_no: bool = False) -> str:
     """
-    Return one sentence that names the conditions which decided: those with the verdict of the whole, and their values.
+    Return one sentence that names the conditions which decided: those with the *verdict* of the whole, and their values.
 
     The phase is named only if nothing else decided.
     """
-    decisive = list(_decisive(trace, trace.verdict))
+    decisive = list(_decisive(clause, facts, verdict, at_ms, absent_is_no))
     return "; ".join([one for one in decisive if not one.startswith("phase ")] or decisive)
 
 
-def _decisive(trace: Trace, wanted: Verdict) -> Iterable[str]:
-    if not trace.parts:
-        said = trace.text.endswith(f" = {trace.actual}")
-        yield trace.text if said else f"{trace.text} (is {trace.actual})"
-        return
-    if trace.text == "not":
-        inner = " and ".join(_decisive(trace.parts[0], wanted.negated))
-        yield f"not: {inner}"
-        return
-    for part in trace.parts:
-        if part.verdict is wanted:
-            yield from _decisive(part, wanted)
+def _decisive(clause: Clause, facts: Facts, wanted: Verdict, at_ms: int, absent_is_no: bool) -> Iterable[str]:
+    if isinstance(clause, Condition):
+        text, actual = str(clause), show_fact(clause.field, facts.get(clause.field), at_ms)
+        yield text if text.endswith(f" = {actual}") else f"{text} (is {actual})"
+    elif isinstance(clause, Not):
+        yield f"not: {' and '.join(_decisive(clause.part, facts, wanted.negated, at_ms, absent_is_no))}"
+    else:
+        for part in clause.parts:
+            if judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) is wanted:
+                yield from _decisive(part, facts, wanted, at_ms, absent_is_no)

@@ -6,6 +6,7 @@ not allow.
 """
 
 import enum
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,15 +77,7 @@ class Condition:
     operand: Operand
 
     def __str__(self) -> str:
-        kind = field_type(self.field)
-        if isinstance(self.operand, bool):
-            return f"{self.field} {'exists' if self.operand else 'does not exist'}"
-        if isinstance(self.operand, Pattern):
-            return f"{self.field} {self.op} {self.operand.text}"
-        if isinstance(self.operand, tuple):
-            listed = ", ".join(show(value, kind) for value in self.operand)
-            return f"{self.field} {self.op.replace('_', ' ')} [{listed}]"
-        return f"{self.field} {SYMBOLS[self.op]} {show(self.operand, kind)}"
+        return _said(self.field, self.op, self.operand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +131,19 @@ def asks_for_money(clause: Clause) -> bool:
     Tell whether a clause asks what a job costs.
     """
     return any(condition.field in MONEY for condition in conditions(clause))
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _said(name: str, op: str, operand: Operand) -> str:
+    kind = field_type(name)
+    if isinstance(operand, bool):
+        return f"{name} {'exists' if operand else 'does not exist'}"
+    if isinstance(operand, Pattern):
+        return f"{name} {op} {operand.text}"
+    if isinstance(operand, tuple):
+        listed = ", ".join(show(value, kind) for value in operand)
+        return f"{name} {op.replace('_', ' ')} [{listed}]"
+    return f"{name} {SYMBOLS[op]} {show(operand, kind)}"
 
 
 def show(value: Scalar, kind: FieldType) -> str:

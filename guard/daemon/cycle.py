@@ -20,6 +20,7 @@ from guard.daemon.enforce import Enforcer
 from guard.daemon.leftovers import Orphans, within_limits
 from guard.daemon.opening import opened
 from guard.daemon.planning import Planner, Rules
+from guard.daemon.precedence import LONGEST_PAGE_S
 from guard.daemon.reading import Reading
 from guard.daemon.recall import Recall
 from guard.daemon.remembering import BATCH, Remembering
@@ -137,6 +138,7 @@ class Cycle:
         """
         Take in what was read of a target's jobs; return those that may have to be acted on.
         """
+        await self.enforcer.precedence.give_way(LONGEST_PAGE_S)
         live = [one for one in jobs if one.read_at_ms > self.ended.get(one.key, -1)]
         for one in await self.remembering.recollect(live):
             # Of a target that was never walked, every job is new.
@@ -197,6 +199,7 @@ class Cycle:
         """
         queue, now_ms = self.deadlines[target.name], target.source.now_ms()
         if due := queue.take_due(now_ms):
+            self.enforcer.precedence.begin(due)
             try:
                 ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
                 await self.act(await self._decide_again(target, ready))
@@ -205,6 +208,8 @@ class Cycle:
                 for key in due:
                     queue.put(key, now_ms)
                 raise
+            finally:
+                self.enforcer.precedence.end([key for key in due if key not in self.driving])
         return queue.next_ms()
 
     async def decide_all(self) -> None:

@@ -18,6 +18,7 @@ from guard.core.records import Closing, Intent
 from guard.daemon.gate import DISARMED, Gate
 from guard.daemon.metrics import Metrics
 from guard.daemon.objections import held_back, in_flight, named, objection, too_early_ms
+from guard.daemon.precedence import LONGEST_CONFIRM_S, Precedence
 from guard.daemon.rereading import Rereading
 from guard.daemon.settling import Confirmation, settled
 from guard.daemon.targets import Target, renewed
@@ -63,6 +64,7 @@ class Enforcer:
     clock: Clock
     confirmation: Confirmation
     ends: dict[JobKey, Job] = field(default_factory=dict)
+    precedence: Precedence = field(default_factory=Precedence)
 
     async def drive(self, intent: Intent, target: Target) -> Intent:
         """
@@ -72,6 +74,14 @@ class Enforcer:
         ``LedgerUnusable`` if a step cannot be recorded or the ledger is no longer this process's, and then does nothing
         further.
         """
+        key = intent.draft.key
+        self.precedence.begin([key])
+        try:
+            return await self._pursued(intent, target)
+        finally:
+            self.precedence.end([key])
+
+    async def _pursued(self, intent: Intent, target: Target) -> Intent:
         if intent.state is State.ACCEPTED:
             return await self._confirm(intent, target)
         if not intent.sent:
@@ -255,8 +265,10 @@ class Enforcer:
         Read the job until it has ended; nothing is sent any more.
         """
         last = ""
+        self.precedence.end([intent.draft.key])
         for pause in confirm_waits(self.confirmation.limit_s):
             await self.clock.sleep(pause)
+            await self.precedence.give_way(LONGEST_CONFIRM_S)
             try:
                 job = await self._rereading.read(intent, target, lane=Lane.CONFIRM)
             except JobGone as error:
