@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import RESULTS
 from benchmarks.figures import Result
+from benchmarks.host import Host
 from benchmarks.table import README, read, rendered, shown, written
 
 NAMES = (
@@ -62,7 +63,10 @@ def main(words: list[str]) -> int:
             options = {"minutes": asked.minutes}
         sys.stderr.write(f"{name} ...\n")
         try:
-            written(measured(name, quick=asked.quick, options=options), folder, quick=asked.quick)
+            host = Host()
+            result = measured(name, quick=asked.quick, options=options)
+            host.tell(result)
+            written(result, folder, quick=asked.quick)
         except (RuntimeError, OSError, TimeoutError) as error:
             failed.append(name)
             sys.stderr.write(f"{name} failed: {error}\n")

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import RESULTS
 from benchmarks.__main__ import NAMES, measured, present
 from benchmarks.figures import Figure, Result, alternating, exponent, percentile
+from benchmarks.host import Host
 from benchmarks.plot import Range, log_log, ranges
 from benchmarks.table import BEGIN, README, read, rendered, shown, written
 
@@ -117,3 +118,17 @@ def test_the_plot_of_ranges_shows_every_one():
     assert plot.count("<circle") == 4
     assert all(text in plot for text in (">one<", ">two<", "</svg>"))
     assert 'y2="-' not in plot
+
+
+def test_what_the_host_took_is_told(tmp_path):
+    """
+    The share of stolen time stands beside the figures, with a note if it explains something; unknown, it is not told.
+    """
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1 2 3 4 5 6 7 1000 0 0\ncpu0 1\n", encoding="utf-8")
+    host, quiet, result, still = Host(stat=stat), Host(stat=tmp_path / "none"), Result(name="x"), Result(name="y")
+    stat.write_text("cpu  1 2 3 4 5 6 7 9000000 0 0\ncpu0 1\n", encoding="utf-8")
+    host.tell(result)
+    quiet.tell(still)
+    assert [note.startswith("the host took away") for note in result.notes] == [True]
+    assert (len(result.details), still.notes, still.details) == (1, [], {})

@@ -95,6 +95,9 @@ class Endings:
                     self._readings[key] = reading
                 cycle.deadlines[one.job.target].put(key, None)
                 cycle.changed = True
+            elif one is None and reading is not None and cycle.remembering.has_left(reading):
+                # A walk missed it before its end was confirmed.
+                self._readings[key] = reading
         cycle.settled.clear()
 
     async def sweep(self, target: Target, inventory: Inventory) -> None:

@@ -132,6 +132,26 @@ def test_what_was_stopped_runs_no_more():
     priced(act, running(), running("job-2"))
 
 
+def test_a_walk_that_misses_what_was_stopped_asks_nobody_again():
+    """
+    Of a job that a walk found gone before the kill protocol's reading was taken over, that reading tells the end, too.
+    """
+
+    async def act(stand):
+        endings = Endings(cycle=stand.cycle, clock=stand.clock)
+        stand.clock.seconds += 60
+        await stand.walk()
+        assert not stand.view.watched
+        assert [key.job_id for key in stand.cycle.remembering.ends["lab"]] == ["job-1"]
+        shown = len(stand.calls.of("show"))
+        endings.part_with_stopped()
+        await endings.read_due(stand.target)
+        assert [(run.key.job_id, run.told, run.policy) for run in await past(stand)] == [("job-1", Told.READ, "one-day")]
+        assert len(stand.calls.of("show")) == shown
+
+    priced(act, running())
+
+
 def test_an_end_waits_for_the_intent():
     """
     While an intent of the job is open its end is not recorded, so that whose doing it was is known.
