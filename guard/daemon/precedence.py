@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from guard.core.facts import JobKey
 
 # For so long at most a page of a walk waits, and a reading that only confirms. A walk of 100,000 jobs in pages of 50 thus
-# takes two minutes at least beside terminations without end.
-LONGEST_PAGE_S = 0.05
+# takes eight minutes at least beside terminations without end, less than from one walk to the next.
+LONGEST_PAGE_S = 0.25
 LONGEST_CONFIRM_S = 0.25
 
 
