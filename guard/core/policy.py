@@ -77,6 +77,9 @@ class Condition:
     operand: Operand
 
     def __str__(self) -> str:
+        if isinstance(self.operand, tuple):
+            listed = ", ".join(show(value, field_type(self.field)) for value in self.operand)
+            return f"{self.field} {self.op.replace('_', ' ')} [{listed}]"
         return _said(self.field, self.op, self.operand)
 
 
@@ -134,16 +137,12 @@ def asks_for_money(clause: Clause) -> bool:
 
 
 @functools.lru_cache(maxsize=4096, typed=True)
-def _said(name: str, op: str, operand: Operand) -> str:
-    kind = field_type(name)
+def _said(name: str, op: str, operand: Scalar | bool | Pattern) -> str:
     if isinstance(operand, bool):
         return f"{name} {'exists' if operand else 'does not exist'}"
     if isinstance(operand, Pattern):
         return f"{name} {op} {operand.text}"
-    if isinstance(operand, tuple):
-        listed = ", ".join(show(value, kind) for value in operand)
-        return f"{name} {op.replace('_', ' ')} [{listed}]"
-    return f"{name} {SYMBOLS[op]} {show(operand, kind)}"
+    return f"{name} {SYMBOLS[op]} {show(operand, field_type(name))}"
 
 
 def show(value: Scalar, kind: FieldType) -> str:

@@ -199,7 +199,8 @@ class Cycle:
         """
         queue, now_ms = self.deadlines[target.name], target.source.now_ms()
         if due := queue.take_due(now_ms):
-            self.enforcer.precedence.begin(due)
+            urgent = [key for key in due if key not in self.driving]
+            self.enforcer.precedence.begin(urgent)
             try:
                 ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
                 await self.act(await self._decide_again(target, ready))
@@ -209,7 +210,7 @@ class Cycle:
                     queue.put(key, now_ms)
                 raise
             finally:
-                self.enforcer.precedence.end([key for key in due if key not in self.driving])
+                self.enforcer.precedence.end([key for key in urgent if key not in self.driving])
         return queue.next_ms()
 
     async def decide_all(self) -> None:
@@ -288,6 +289,7 @@ class Cycle:
     def _driven(self, key: JobKey, task: asyncio.Task[Intent]) -> None:
         if self.driving.get(key) is task:
             del self.driving[key]
+            self.enforcer.precedence.end([key])
         if task.cancelled():
             return
         error = task.exception()

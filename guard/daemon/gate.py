@@ -156,7 +156,7 @@ def clock_hold(target: Target) -> Hold | None:
     """
     offset = target.source.offset_s()
     if offset is None:
-        return Hold(reason="clock", text="the service's clock is not known, or its answers disagree")
+        return Hold(reason="clock", text="the service's clock is not known: no answer yet, or most were late")
     if abs(offset) > MAX_OFFSET_S:
         return Hold(reason="clock", text=f"this machine's clock differs from the service's by {offset:.0f} s; set it right")
     return None

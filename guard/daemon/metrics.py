@@ -221,7 +221,8 @@ class Metrics:
         """
         Show what a target that answered says of its clock and of the credentials.
         """
-        self.offset.labels(source.target).set(source.offset_s() or 0.0)
+        if (offset := source.offset_s()) is not None:
+            self.offset.labels(source.target).set(offset)
         self.credentials_expiry.labels(source.target).set(source.credentials_expire_at() or 0.0)
 
     def walked(self, inventory: Inventory) -> None:

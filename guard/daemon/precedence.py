@@ -13,6 +13,8 @@ from guard.core.facts import JobKey
 # takes eight minutes at least beside terminations without end, less than from one walk to the next.
 LONGEST_PAGE_S = 0.25
 LONGEST_CONFIRM_S = 0.25
+# One that takes longer waits for something else: for a target that does not answer, or for its next try.
+LONGEST_URGENT_S = 5.0
 
 
 @dataclass(slots=True)
@@ -25,14 +27,17 @@ class Precedence:
     """
 
     _urgent: set[JobKey] = field(default_factory=set)
+    _newest_s: float = 0.0
     _free: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin(self, keys: Iterable[JobKey]) -> None:
         """
         Let others give way to the terminations of these jobs.
         """
+        before = len(self._urgent)
         self._urgent.update(keys)
-        if self._urgent:
+        if len(self._urgent) > before:
+            self._newest_s = asyncio.get_running_loop().time()
             self._free.clear()
 
     def end(self, keys: Iterable[JobKey]) -> None:
@@ -45,9 +50,9 @@ class Precedence:
 
     async def give_way(self, longest_s: float) -> None:
         """
-        Return once no termination is on its way, or after that time.
+        Return once no termination is on its way, or after that time; at once if the newest one has been for long.
         """
-        if self._urgent:
+        if self._urgent and asyncio.get_running_loop().time() - self._newest_s < LONGEST_URGENT_S:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(longest_s):
                     await self._free.wait()

@@ -171,7 +171,7 @@ class ModelArtsClient:
 
     def offset_s(self) -> float | None:
         """
-        Return service time minus local time in seconds, or None before the first answer.
+        Return service time minus local time in seconds; None before the first answer, and while late ones leave it open.
         """
         return self._service.time.offset_s()
 

@@ -21,7 +21,7 @@ from guard.modelarts.credentials import AccessKey, Credential, Credentials, IamT
 from guard.modelarts.exchange import WHOLE_S, Exchange
 from guard.modelarts.messages import Answer, Call
 from guard.modelarts.pace import Pace
-from guard.modelarts.servicetime import ServiceTime
+from guard.modelarts.servicetime import LATE_S, ServiceTime
 from guard.modelarts.signing import CONTENT_TYPE, SigningAuth
 from guard.modelarts.wire import Unparsable, usable_id
 from guard.ports import Clock
@@ -188,6 +188,10 @@ class Service:
         self.time.note(received)
         response = received.response
         if response.status_code in accept:
+            took_s = received.received_at - received.sent_at
+            if ask.lane is Lane.CHECK and ask.operation == "show" and took_s > LATE_S:
+                told = f"the answer took {took_s:.0f} s, so the job may have changed since"
+                raise Retryable(f"{ask.wanted}: {told}", status=response.status_code)
             return response
         error = error_of(response, ask.wanted, now=self.time.now(), hide=credential.secrets())
         if response.status_code == 429:

@@ -14,6 +14,8 @@ SAMPLES = 60
 CUT_S = 1.0
 # By so much the clocks of a service's machines may differ; what is older was kept by a cache.
 STORED_S = 5.0
+# What took longer to answer was perhaps read by the service as long ago, and is no reading that a kill may rest on.
+LATE_S = 5.0
 # For so long the answer that says most is remembered; two clocks drift apart by less than a millisecond or so meanwhile.
 SPAN_S = 60.0
 
@@ -27,20 +29,23 @@ class ServiceTime:
     that came right after a second began. So ``now`` never runs ahead of the service, lags by less the more answers there
     are, and no single wrong Date moves it. A step of this machine's clock moves ``offset_s`` at once and ``now`` not at all.
 
-    Answers that a process which was stopped took in late make it lag, until most are prompt again. Nobody can tell that from
-    a newest answer with a wrong Date, so while it is far ahead of the others, the offset is not known.
+    Answers that are late, because the service is slow or the process was stopped, make it lag until most are prompt again.
+    If one says that it is much later, and most are so late that they do not deny it, nobody can tell, and the offset is not
+    known.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bases: deque[float] = deque()
+        # (base, seconds from the question to the answer), the oldest first.
+        self._bases: deque[tuple[float, float]] = deque()
+        self._late = 0
         # The same in order, so that an answer costs no sorting.
         self._ordered: list[float] = []
         # (received at, base) of answers of the last minute that no later one says more than: many calls within a second
         # push the one that came at its beginning out of the others, and with it the time would lag by up to a second.
         self._most: deque[tuple[float, float]] = deque()
         self._base: float | None = None
-        self._ahead_s = 0.0
+        self._disputed = False
         self._read: tuple[str, float | None] = ("", None)
 
     def note(self, received: Received) -> None:
@@ -55,10 +60,14 @@ class ServiceTime:
         if date is None:
             return
         base, most = date - received.received_at, self._most
-        self._bases.append(base)
+        took_s = received.received_at - received.sent_at
+        self._bases.append((base, took_s))
+        self._late += took_s > LATE_S
         bisect.insort(self._ordered, base)
         if len(self._bases) > SAMPLES:
-            del self._ordered[bisect.bisect_left(self._ordered, self._bases.popleft())]
+            oldest, its_s = self._bases.popleft()
+            self._late -= its_s > LATE_S
+            del self._ordered[bisect.bisect_left(self._ordered, oldest)]
         half = len(self._ordered) // 2
         greatest = (self._ordered[half] + self._ordered[-1 - half]) / 2 + CUT_S
         if base <= greatest:
@@ -69,7 +78,15 @@ class ServiceTime:
             most.popleft()
         agreed = self._ordered[bisect.bisect_right(self._ordered, greatest) - 1]
         self._base = max(agreed, most[0][1]) if most else agreed
-        self._ahead_s = base - self._base
+        self._disputed = self._late > 0 and self._may_be_later(self._base + STORED_S)
+
+    def _may_be_later(self, than: float) -> bool:
+        """
+        Tell whether an answer puts the service's clock beyond *than*, and most answers allow what it says.
+        """
+        beyond = self._ordered[bisect.bisect_right(self._ordered, than) :]
+        half = len(self._bases) / 2
+        return any(sum(low <= one <= low + took + CUT_S for low, took in self._bases) > half for one in beyond)
 
     def stored_for_s(self, received: Received) -> float | None:
         """
@@ -86,10 +103,9 @@ class ServiceTime:
 
     def offset_s(self) -> float | None:
         """
-        Return service time minus local time in seconds; None before the first answer, and while the newest one says that the
-        service is by far ahead of what the others say.
+        Return service time minus local time in seconds; None before the first answer, and while late ones leave it open.
         """
-        return None if self._base is None or self._ahead_s > STORED_S else self.now() - self._clock.now()
+        return None if self._base is None or self._disputed else self.now() - self._clock.now()
 
     def now(self) -> float:
         """

@@ -202,6 +202,31 @@ def test_a_stored_answer_is_no_reading():
     on_stand(act, running("young", hours=1.0))
 
 
+@pytest.mark.parametrize(("took_s", "ended"), [(4, True), (6, False), (19, False)])
+def test_an_answer_that_took_long_is_no_reading(took_s, ended):
+    """
+    Whoever was started anew while the answer of the re-read was on its way is not ended for what it was before.
+    """
+
+    async def act(stand):
+        await stand.cycle.walk(stand.target)
+        await stand.settle()
+        stand.world.add(running("job-2", hours=25.0))
+
+        def on_its_way():
+            if not ended:
+                stand.world.restart("job-2")
+            stand.clock.seconds += took_s
+
+        stand.hooks.after("show", on_its_way)
+        await stand.walk()
+        assert stand.accepted() == (["job-2"] if ended else [])
+        assert len([one for one in stand.calls.of("show") if one.job_id == "job-2"]) >= 2
+        assert (await stand.intent()).outcome.value == ("confirmed" if ended else "no_longer_matches")
+
+    on_stand(act, running("young", hours=1.0))
+
+
 def test_a_lagging_copy_makes_no_restart_of_a_job_that_is_being_ended():
     """
     Readings of a job that was just ended, from a copy that lags, are waited out until it is read back as ended.

@@ -26,6 +26,7 @@ from calling import (
 )
 
 from guard.core.facts import UNREADABLE
+from guard.core.lanes import Lane
 from guard.errors import BadInput, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts import Credentials, Exchange, ModelArtsClient, Patience, endpoint, http_client
 from guard.modelarts.credentials import AccessKey, IamToken
@@ -385,7 +386,7 @@ def test_service_time_never_runs_ahead():
         return answer(wire_job(), date="Mon, 24 Nov 2025 16:00:05 GMT")
 
     bench = Bench(slow, clock=clock)
-    read(bench)
+    ask(bench, lambda bench: bench.client.read("job-1", lane=Lane.DISCOVERY))
     assert bench.client.offset_s() == -5.0
     assert bench.seen == [("show", "200", 10.0)]
 

@@ -18,6 +18,7 @@ from guard.errors import NoAnswer, Retryable, TargetError
 GRACE_MS = 2
 STOPPED_GRACE_MS = 3_000
 OLDEST_READING_MS = 6_000
+LATEST_ANSWER_MS = 6_000
 MAX_OFFSET_S = 121.5
 SENT_ONCE_MS = 10_000
 MATCHED_FOR_MS = 40_000
@@ -41,6 +42,7 @@ class Read:
     began: int
     ended: int
     at_ms: int
+    asked_ms: int
 
 
 @dataclass(slots=True)
@@ -107,12 +109,12 @@ class Oracle:
         if self.world.true_ms() - shown.at_ms > LATE_MS:
             self.told_late.add(shown.job.name)
 
-    def read(self, daemon: Any, job: str, shown: Shown, began: int) -> None:
+    def read(self, daemon: Any, job: str, shown: Shown, began: int, asked_ms: int) -> None:
         """
         Take note of an answer about a job.
         """
         self.told(shown)
-        self.reads.append(Read(daemon.number, job, shown, began, self.next(), self.world.true_ms()))
+        self.reads.append(Read(daemon.number, job, shown, began, self.next(), self.world.true_ms(), asked_ms))
 
     def send(self, daemon: Any, job: str) -> Send:
         """
@@ -181,6 +183,8 @@ class Oracle:
         newest = fresh[-1]
         if now_ms - newest.at_ms > OLDEST_READING_MS:
             world.fail(f"{what} by a reading that is {(now_ms - newest.at_ms) / 1000:.1f} s old")
+        if now_ms - newest.asked_ms > OLDEST_READING_MS + LATEST_ANSWER_MS:
+            world.fail(f"{what} by a reading that was asked for {(now_ms - newest.asked_ms) / 1000:.1f} s ago")
         rules: RuleSet = world.in_force(daemon)
         facts = newest.shown.facts(now_ms, world.prices_in_force(daemon))
         asked = rules.terminating(facts)

@@ -19,7 +19,7 @@ from sim_policies import Absent, money
 from guard.core.facts import ABSENT, LIVE_PHASES, UNREADABLE, Inventory, Job, JobKey, Resource
 from guard.core.lanes import Lane, Turn
 from guard.errors import Conflict, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, TargetError, Unauthorized
-from guard.modelarts.servicetime import ServiceTime
+from guard.modelarts.servicetime import LATE_S, ServiceTime
 
 REGION, PROJECT, TARGET = "cn-north-4", "p", "lab"
 WAY_S = 0.02
@@ -432,8 +432,11 @@ class SimSource:
                 raise JobGone("no such job", status=400, code="ModelArts.2775")
             return shown
 
+        asked_s, asked_ms = self._world.clock.monotonic(), self._world.true_ms()
         shown = await self._exchange("show", act)
-        self._world.oracle.read(self._daemon, job_id, shown, began)
+        if lane is Lane.CHECK and self._world.clock.monotonic() - asked_s > LATE_S:
+            raise Retryable("the answer took so long that the job may have changed since", status=200)
+        self._world.oracle.read(self._daemon, job_id, shown, began, asked_ms)
         read: Job = shown.as_job(self.now_ms())
         return read
 
