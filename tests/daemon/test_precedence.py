@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from daemon_stand import on_stand, running
 
-from guard.daemon import cycle, enforce
+from guard.daemon import cycle, enforce, precedence
 from guard.daemon.precedence import Precedence
 from guard.errors import LedgerUnusable
 
@@ -133,24 +133,77 @@ def test_who_is_due_comes_before_a_page(patient):
     on_stand(act, running(hours=23.5))
 
 
+def test_what_is_being_confirmed_is_not_urgent_when_it_is_due_again(patient):
+    """
+    A job may be due once more while its termination is confirmed; nobody waits for that.
+    """
+
+    async def act(stand):
+        accepted, go = asyncio.Event(), asyncio.Event()
+        stand.hooks.after("accepted", accepted.set)
+        stand.hooks.before("show", go.wait, nth=2)
+        walk = asyncio.create_task(stand.walk())
+        await accepted.wait()
+        (key,) = stand.cycle.driving
+        stand.cycle.deadlines["lab"].put(key, stand.target.source.now_ms())
+        await stand.cycle.decide_due(stand.target)
+        await asyncio.wait_for(stand.cycle.take(stand.target, []), 20)
+        go.set()
+        await walk
+
+    on_stand(act, running())
+
+
+def test_a_drive_that_is_cancelled_before_it_begins_is_not_urgent(patient):
+    """
+    Whatever becomes of a drive, nobody waits for it afterwards.
+    """
+
+    async def act(stand):
+        await stand.walk()
+        intent = await stand.intent()
+        stand.enforcer.precedence.begin([intent.draft.key])
+        stand.cycle._drive(intent, stand.target)
+        (task,) = stand.cycle.driving.values()
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.wait_for(stand.cycle.take(stand.target, []), 20)
+
+    on_stand(act, running())
+
+
+def test_one_that_takes_long_holds_up_nobody(patient, monkeypatch):
+    """
+    A termination that waits for a target which does not answer is not what a page could delay.
+    """
+    monkeypatch.setattr(precedence, "LONGEST_URGENT_S", 0.0)
+
+    async def act(stand):
+        async with on_its_way(stand):
+            await asyncio.wait_for(stand.cycle.take(stand.target, []), 20)
+            assert stand.accepted() == []
+
+    on_stand(act, running())
+
+
 def test_giving_way():
     """
     Nobody waits for nothing, for what ended, or longer than asked.
     """
 
     async def run():
-        precedence = Precedence()
-        await precedence.give_way(FOREVER_S)
-        precedence.begin(["a", "b"])
-        precedence.end(["a"])
-        waiting = asyncio.create_task(precedence.give_way(FOREVER_S))
+        one = Precedence()
+        await one.give_way(FOREVER_S)
+        one.begin(["a", "b"])
+        one.end(["a"])
+        waiting = asyncio.create_task(one.give_way(FOREVER_S))
         await turns()
         assert not waiting.done()
-        await precedence.give_way(0.001)
-        precedence.end(["b"])
+        await one.give_way(0.001)
+        one.end(["b"])
         await waiting
-        precedence.end(["b"])
-        precedence.begin([])
-        await precedence.give_way(FOREVER_S)
+        one.end(["b"])
+        one.begin([])
+        await one.give_way(FOREVER_S)
 
     asyncio.run(run())
