@@ -223,7 +223,7 @@ MUTANTS = (
             (GATE, "if not self.lease.held(target.name, for_s=self.call_s):", "if False:"),
             ("ledger/fence.py", "if fence is None or not subjects:", "if True:"),
         ),
-        known(at("show.sent", "stall", 37.0), Item("start", at_s=2.0), at("show.sent", "slow_out", 15.0, nth=2)),
+        known(at("turn.asked", "stall", 34.0), Item("start", at_s=2.0), at("show.sent", "slow_out", 4.5, nth=2)),
     ),
     Mutant(
         "writes with an old token",
