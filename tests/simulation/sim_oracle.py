@@ -89,6 +89,7 @@ class Oracle:
         self.sends: list[Send] = []
         self.intents: dict[int, Row] = {}
         self.told_late: set[str] = set()
+        self.told_running: set[tuple[str, int]] = set()
         self.holder = 0
         self.holder_name = ""
         self.held_since_ms = 0
@@ -108,6 +109,8 @@ class Oracle:
         """
         if self.world.true_ms() - shown.at_ms > LATE_MS:
             self.told_late.add(shown.job.name)
+        if shown.version.phase == "Running":
+            self.told_running.add((shown.job.name, shown.version.run))
 
     def read(self, daemon: Any, job: str, shown: Shown, began: int, asked_ms: int) -> None:
         """
@@ -387,8 +390,8 @@ class Oracle:
                 # Under way: whether that takes too long is judged with the intents.
                 continue
             rule = next(one for one in rules.policies if one.name == asked)
-            if job.now.requeued_ms is not None and "waiting" in str(rule.clause) and self._has_lost_memory(job):
-                # Since when it waits anew knows only who saw it run: that was lost, and what is unknown ends nothing.
+            if job.now.requeued_ms is not None and "waiting" in str(rule.clause) and self._is_unknown_since_when(job):
+                # Since when it waits anew knows only who saw it run: nobody did, or that was lost, and then it ends nothing.
                 continue
             why = {one.reason for one in held.get(key_of(job.name), ())}
             if not why and job.name in self.told_late:
@@ -401,13 +404,14 @@ class Oracle:
             elif strange := {one for one in why if not self._may_hold(daemon, job.name, one)}:
                 world.fail(f"{job.name} is held back by {strange} for no reason")
 
-    def _has_lost_memory(self, job: TrueJob) -> bool:
+    def _is_unknown_since_when(self, job: TrueJob) -> bool:
         """
-        Whether a write failed in this schedule, and it is not on record since when a job waits.
+        Whether it is not on record since when a job waits, and nobody was told that it ran, or a write failed.
         """
         counts = self.world.result.counts
         since = self.world.store.rows("SELECT waiting_since_ms FROM sightings WHERE job_id = ?", job.name)
-        return bool(counts["faults", "fail"] or counts["happened", "ledger"]) and since == [(None,)]
+        lost = counts["faults", "fail"] or counts["happened", "ledger"]
+        return since == [(None,)] and bool(lost or (job.name, job.now.run) not in self.told_running)
 
     def _may_hold(self, daemon: Any, job: str, reason: str) -> bool:
         world = self.world
