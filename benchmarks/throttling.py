@@ -6,6 +6,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.daemon import Guard, Site, running
@@ -64,24 +65,20 @@ def run(*, quick: bool) -> Result:
         Figure(name="not stopped", value=lost, unit="jobs", wanted="0", met=lost == 0),
         Figure(name="list answers before the last termination", value=lists, unit="calls", wanted="kills go first"),
         Figure(name="calls refused with 429", value=throttled, unit="calls", wanted="the bucket adapts"),
-        Figure(
-            name="mean lateness by costguard_termination_lateness_seconds",
-            value=told,
-            unit="s",
-            bare=statistics.fmean(late_s or [math.nan]),
-            bare_is="by the simulator's log",
-            wanted="the lag metrics tell it",
-        ),
-        Figure(
-            name="mean lag of new jobs by costguard_discovery_lag_seconds",
-            value=found,
-            unit="s",
-            bare=statistics.fmean(seen_s or [math.nan]),
-            bare_is="by the simulator's log",
-            wanted="the lag metrics tell it",
-        ),
+        _told_beside("mean lateness by costguard_termination_lateness_seconds", told, late_s),
+        _told_beside("mean lag of new jobs by costguard_discovery_lag_seconds", found, seen_s),
     ]
     return result
+
+
+def _told_beside(name: str, told_s: float, logged_s: Sequence[float]) -> Figure:
+    """
+    Return what the guard tells of a lag beside what the simulator's log says of it.
+    """
+    logged = statistics.fmean(logged_s) if logged_s else math.nan
+    return Figure(
+        name=name, value=told_s, unit="s", bare=logged, bare_is="by the simulator's log", wanted="the lag metrics tell it"
+    )
 
 
 def _mean(guard: Guard, name: str) -> float:

@@ -26,6 +26,12 @@ _JOINTS: Mapping[type, tuple[str, Callable[[Sequence[Verdict]], Verdict]]] = {
     Not: ("not", lambda verdicts: verdicts[0].negated),
 }
 
+# The verdict of a part that decides, and what it comes to if no part decides and none is UNKNOWN.
+_JOINED: Mapping[type, tuple[Verdict, Verdict]] = {
+    All: (Verdict.NO_MATCH, Verdict.MATCH),
+    Some: (Verdict.MATCH, Verdict.NO_MATCH),
+}
+
 
 def judge(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = False) -> Verdict:
     """
@@ -37,24 +43,15 @@ def judge(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fals
     match clause:
         case Condition():
             return _holds(clause, facts.get(clause.field), at_ms, absent_is_no)
-        case All():
-            lowest = Verdict.MATCH
+        case All() | Some():
+            decides, found = _JOINED[type(clause)]
             for part in clause.parts:
                 verdict = judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no)
-                if verdict is Verdict.NO_MATCH:
+                if verdict is decides:
                     return verdict
                 if verdict is Verdict.UNKNOWN:
-                    lowest = verdict
-            return lowest
-        case Some():
-            highest = Verdict.NO_MATCH
-            for part in clause.parts:
-                verdict = judge(part, facts, at_ms=at_ms, absent_is_no=absent_is_no)
-                if verdict is Verdict.MATCH:
-                    return verdict
-                if verdict is Verdict.UNKNOWN:
-                    highest = verdict
-            return highest
+                    found = verdict
+            return found
         case Not():
             return judge(clause.part, facts, at_ms=at_ms, absent_is_no=absent_is_no).negated
     assert_never(clause)

@@ -93,7 +93,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     One target. *health* is ``ok``, ``failing`` (*error* says how), ``not read yet``, or ``unknown`` to the ledger alone.
 
     *jobs* are watched, *queued* of them have a deadline ahead, the next one at *next_deadline*; *clock_offset_seconds* is
-    service time minus this machine's, None before the first answer. *acting* tells whether this process may act on it,
+    service time minus this machine's, None while that is not known. *acting* tells whether this process may act on it,
     *closed* why nothing is sent to it now though it may ("" if nothing forbids it).
     """
 

@@ -112,7 +112,7 @@ class JobSource(Protocol):
 
     def offset_s(self) -> float | None:
         """
-        Return service time minus local time in seconds, or None before the first answer.
+        Return service time minus local time in seconds; None before the first answer, and while late ones leave it open.
         """
         ...
 

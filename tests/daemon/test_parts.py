@@ -194,6 +194,38 @@ def test_gate_and_the_clock(offset_s, closed):
     on_stand(act, knobs={"clock_offset_seconds": offset_s})
 
 
+def test_late_answers_close_the_gate_until_most_are_prompt():
+    """
+    While late answers leave the service's clock open nothing is sent, what is due is held back by name, and the gauge of the
+    offset goes on telling what was known last.
+    """
+
+    async def act(stand):
+        late = [True]
+        stand.hooks.after("list", lambda: setattr(stand.clock, "seconds", stand.clock.seconds + (20 if late else 0)), nth=0)
+        for _ in range(3):
+            await stand.walk()
+            await stand.target.source.read("job-1")
+            assert (await stand.enforcer.gate.closed(stand.target)).reason == "clock"
+        stand.metrics.offset.labels("lab").set(7.0)
+        stand.metrics.reached(stand.target.source)
+        assert stand.value("clock_offset_seconds", target="lab") == 7.0
+        await stand.walk()
+        await stand.walk()
+        late.clear()
+        stand.world.add(running("job-2"))
+        await stand.walk()
+        assert stand.accepted() == []
+        assert [one.reason for held in stand.cycle.held.values() for one in held] == ["clock"]
+        while await stand.enforcer.gate.closed(stand.target):
+            stand.clock.seconds += 12
+            await stand.read()
+        await stand.walk()
+        assert stand.accepted() == ["job-2"]
+
+    on_stand(act, running(hours=1.0))
+
+
 def test_gate_and_the_pause_file(tmp_path):
     """
     A pause file closes the gate while it is there, and also when it cannot be looked at.
