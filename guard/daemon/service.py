@@ -1,9 +1,10 @@
 """
 The daemon: starts everything, keeps it running, and ends it in order.
 
-Each target whose lease this process has gets a ``Tenure``, with its walks, looks and deadlines. Once a second one tick looks
-at the leases, another one at what holds acts back, and a third at the files of policies and prices. A first SIGTERM or
-SIGINT lets the intents on their way finish, a second one ends at once; both leave a ledger that the next start takes up.
+Each target whose lease this process has gets a ``Tenure``, with its walks, looks and deadlines. The ``Heart`` keeps the
+leases; once a second one tick looks at what holds acts back, and another one at the files of policies and prices. A first
+SIGTERM or SIGINT lets the intents on their way finish, a second one ends at once; both leave a ledger that the next start
+takes up.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from guard.daemon.draining import drained, obeyed
 from guard.daemon.endings import Endings
 from guard.daemon.estimating import TURNS, Estimating
 from guard.daemon.health import Health
-from guard.daemon.lettinggo import look_elsewhere
+from guard.daemon.heart import TICK_S, Heart
 from guard.daemon.policies import PolicyFolder
 from guard.daemon.schedule import Intervals, Schedule
 from guard.daemon.standby import Standby
@@ -28,7 +29,6 @@ from guard.daemon.tenures import Tenures
 from guard.daemon.watch import PolicyWatch, PriceFile
 from guard.ports import Clock, Lease
 
-TICK_S = 1.0
 # How often what other replicas recorded is taken over into the totals that have no target.
 SHOWN_S = 60.0
 DRAIN_S = 25.0
@@ -53,14 +53,13 @@ class Service:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
-    ticked: float = 0.0
     failing: dict[str, str] = field(default_factory=dict)
     watch: PolicyWatch = field(init=False)
     schedule: Schedule = field(init=False)
     standby: Standby = field(init=False)
     tenures: Tenures = field(init=False)
+    heart: Heart = field(init=False)
     _undecided: bool = False
-    _hurry: bool = False
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
@@ -79,6 +78,14 @@ class Service:
             ending=self.ending,
             stop=self.stop,
         )
+        self.heart = Heart(
+            cycle=self.cycle,
+            lease=self.lease,
+            tenures=self.tenures,
+            attempt=self._attempt,
+            failing=self.failing,
+            every_s=self.heartbeat_s,
+        )
 
     async def run(self, policies: PolicySet) -> None:
         """
@@ -92,10 +99,10 @@ class Service:
         # A ledger that fails right now is one that fails later: what could not be done is done when it is back.
         await self._attempt("totals", self._show_totals())
         self.schedule.start()
-        await self._attempt("heartbeat", self.tenures.follow())
-        self.ticked = self._looked = asyncio.get_running_loop().time()
+        await self._attempt("tenures", self.tenures.follow())
+        self._looked = asyncio.get_running_loop().time()
         estimating = asyncio.create_task(Estimating(endings=self.endings).follow(self._attempt))
-        loops = self._tick_forever(), self._look_forever(), self._watch_forever()
+        loops = *self.heart.loops(), self._look_forever(), self._watch_forever(), self._show_forever()
         tickers = [asyncio.create_task(one) for one in loops]
         try:
             await self.stop.wait()
@@ -142,7 +149,7 @@ class Service:
         """
         Return what says that this process hangs.
         """
-        silent = asyncio.get_running_loop().time() - min(self.ticked, self._looked)
+        silent = max(self.heart.silent_s(), asyncio.get_running_loop().time() - self._looked)
         return [f"the last tick was {silent:.0f} s ago"] if silent > 60 else []
 
     @contextlib.contextmanager
@@ -172,24 +179,7 @@ class Service:
         else:
             self.failing.pop(what, None)
 
-    async def _tick_forever(self) -> None:
-        # Not at once: of replicas that start together, each is to know the others before it takes anything.
-        beaten = asyncio.get_running_loop().time() - self.heartbeat_s / 2
-        shown = beaten
-        while True:
-            now = self.ticked = asyncio.get_running_loop().time()
-            # A beat that failed is tried again at the next tick, and one comes sooner if something about the others changed.
-            await self._attempt("replicas", self._look_at_others())
-            if self._hurry or now - beaten >= self.heartbeat_s:
-                await self._attempt("heartbeat", self._beat())
-                beaten = beaten if "heartbeat" in self.failing else now
-            if now - shown >= SHOWN_S:
-                shown = now
-                await self._attempt("totals", self._show_totals())
-            await asyncio.sleep(TICK_S)
-
     async def _look_forever(self) -> None:
-        # Apart from the heart: to decide on a whole fleet may take longer than a lease lasts without a renewal.
         while True:
             self._looked = asyncio.get_running_loop().time()
             await self._attempt("pause and lease", self._look_around())
@@ -203,21 +193,13 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.reload.wait(), TICK_S)
 
-    async def _beat(self) -> None:
-        try:
-            if not await self.lease.renew():
-                log.error("lease.lost")
-                await self.lease.acquire()
-        finally:
-            await self.tenures.follow()
-        await look_elsewhere(self.cycle)
+    async def _show_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SHOWN_S)
+            await self._attempt("totals", self._show_totals())
 
     async def _show_totals(self) -> None:
         self.cycle.enforcer.metrics.found(await self.cycle.enforcer.ledger.finding_counts())
-
-    async def _look_at_others(self) -> None:
-        self._hurry = False
-        self._hurry = await self.lease.watch()
 
     async def _look_at_policies(self, *, at_once: bool) -> None:
         if await self.watch.look(at_once=at_once):

@@ -3,7 +3,6 @@ Which targets this process acts on: one ``Tenure`` for each lease that it has, b
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -59,7 +58,7 @@ class Tenures:
             if (term.lost or term.wanted) and name not in self.now and name not in self._ends:
                 # It went before its tenure began, or could not be given back when that ended.
                 await self._release(name)
-        await self._begin({name: one for name, one in terms.items() if not (one.lost or one.wanted)})
+        await self._begin()
         self.show_leases()
 
     async def rest(self) -> None:
@@ -82,7 +81,7 @@ class Tenures:
         """
         Return which of the targets have not been read yet, those on which nothing has begun yet included.
         """
-        there = {name for name, one in self.lease.terms().items() if not (one.lost or one.wanted)} - self._ends.keys()
+        there = self._fit().keys() - self._ends.keys()
         read = {name for name, one in self.now.items() if one.health.read}
         return [f"target {name} was not read yet" for name in sorted((there | self.now.keys()) - read)]
 
@@ -97,9 +96,14 @@ class Tenures:
             found.append(f"{whose}{elsewhere} of {len(self.cycle.targets)} targets are another replica's now")
         return found
 
-    async def _begin(self, terms: Mapping[str, Term]) -> None:
-        new = {name: one for name, one in terms.items() if name not in self.now and name not in self._ends}
-        if not new or self.stop.is_set():
+    def _fit(self) -> dict[str, Term]:
+        """
+        Return the leases under which something may begin.
+        """
+        return {name: one for name, one in self.lease.terms().items() if not (one.lost or one.wanted)}
+
+    async def _begin(self) -> None:
+        if self.stop.is_set() or not (new := self._fit().keys() - self.now.keys() - self._ends.keys()):
             return
         cycle, ledger = self.cycle, self.cycle.enforcer.ledger
         book = cycle.view.terms.prices
@@ -111,7 +115,10 @@ class Tenures:
             [one for one in potentials if one.target in new],
             [one for one in clawed_back if one.target in new],
         )
-        for name, term in new.items():
+        # The heart has gone on meanwhile.
+        for name, term in self._fit().items():
+            if name not in new:
+                continue
             self.health[name] = Health()
             self.now[name] = Tenure(
                 health=self.health[name],

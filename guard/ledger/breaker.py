@@ -18,9 +18,9 @@ from guard.ledger import audit
 from guard.ledger.breakertables import breakers, confirmations, levels
 from guard.ledger.engine import insert
 from guard.ledger.glance import NO_BREAKER, Looked
-from guard.ledger.history import Transactions
 from guard.ledger.room import acted, window
 from guard.ledger.rows import Row
+from guard.ledger.transactions import Transactions
 
 Levels = Mapping[tuple[str, str], str]
 OVER = "its time was over"
@@ -43,7 +43,7 @@ class SqlBreaker:
         return await self.looked()
 
     async def _unclosed(self) -> Sequence[Breaker]:
-        return await self._ledger.read("tell whether the breaker is open", unclosed)
+        return await self._ledger.read("tell whether the breaker is open", unclosed, apart=True)
 
     async def newest(self, *, limit: int) -> Sequence[Breaker]:
         """
@@ -51,7 +51,7 @@ class SqlBreaker:
         """
         wanted = sa.select(breakers).order_by(breakers.c.id.desc()).limit(limit)
         return await self._ledger.read(
-            "give the breakers", lambda at: [breaker_of(row) for row in at.execute(wanted).mappings()]
+            "give the breakers", lambda at: [breaker_of(row) for row in at.execute(wanted).mappings()], apart=True
         )
 
     async def open(self, breaker: Breaker) -> bool:
@@ -72,7 +72,7 @@ class SqlBreaker:
         """
         Return the remembered levels as text and when they were recorded, by cause and name.
         """
-        return await self._ledger.read("give the levels of the breaker", levels_of)
+        return await self._ledger.read("give the levels of the breaker", levels_of, apart=True)
 
     async def set_levels(self, wanted: Levels, *, at_ms: int) -> None:
         """

@@ -23,6 +23,7 @@ from guard.ledger.postgres import WRITES
 __all__ = [
     "Insert",
     "absence",
+    "by_statement",
     "file_uri",
     "insert",
     "is_shared",
@@ -151,6 +152,13 @@ def reading(engine: sa.Engine) -> sa.Engine:
     Return the engine for transactions that only read, each of which has one consistent view.
     """
     return engine.execution_options(**postgres.VIEW) if engine.dialect.name == postgres.NAME else engine
+
+
+def by_statement(engine: sa.Engine) -> sa.Engine:
+    """
+    Return the engine for single statements that only read, each of which is a transaction by itself.
+    """
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == postgres.NAME else engine
 
 
 def look(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:

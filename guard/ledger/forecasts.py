@@ -13,10 +13,10 @@ from guard.core.estimate import Estimate, Inputs
 from guard.core.facts import JobKey
 from guard.ledger.fence import Match
 from guard.ledger.hindsight import OBSERVED, from_ms_of, potential_of, spared_of
-from guard.ledger.history import Transactions
 from guard.ledger.rows import Row, key_of, loaded
 from guard.ledger.rows import dumped as as_json
 from guard.ledger.tables import TO_FORECAST, findings
+from guard.ledger.transactions import Transactions
 from guard.ports.forecasts import Asked, Kept
 
 PAGE = 100

@@ -2,7 +2,8 @@
 Group commit: the works that wait to be written share one durable transaction, in a thread of their own.
 
 What callers see is what a transaction for each would show them, in the order of their calls: a work sees those before it,
-none is half done, and none is answered before the disk has what it wrote. Only the wait for the disk is shared.
+none is half done, and none is answered before the disk has what it wrote. Only the wait for the disk is shared. A heartbeat
+goes before what waits: it concerns no work of this process, and the queue may take longer than a lease lasts.
 """
 
 import asyncio
@@ -57,13 +58,13 @@ class GroupWriter:
         self._lock = threading.Lock()
         self._awake = False
 
-    def put(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
+    def put(self, work: Callable[[sa.Connection], T], *, first: bool = False) -> asyncio.Future[T]:
         """
-        Queue *work*; the future has its result once that is durable, or what it raised.
+        Queue *work*, *first* before all that wait; the future has its result once that is durable, or what it raised.
         """
         write = _Write(work=work, answer=asyncio.get_running_loop().create_future())
         with self._lock:
-            self._waiting.append(write)
+            (self._waiting.appendleft if first else self._waiting.append)(write)
             awake, self._awake = self._awake, True
         if not awake:
             self._thread.submit(self._write_all)

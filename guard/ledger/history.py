@@ -7,8 +7,8 @@ process knows that its end is still to be read.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ from guard.core.likeness import PastRun
 from guard.core.protocol import Outcome
 from guard.core.sighting import Sighting
 from guard.ledger import observations, words
-from guard.ledger.fence import Subject, projects
+from guard.ledger.fence import projects
 from guard.ledger.foregoing import busy
 from guard.ledger.hindsight import doubtful_ends, measure
 from guard.ledger.historyrows import WORDS, Rows, past_run_of, run_of
@@ -27,6 +27,7 @@ from guard.ledger.jobcodec import decode
 from guard.ledger.retention import forget_findings
 from guard.ledger.rows import key_columns, key_of, sighting_of
 from guard.ledger.tables import intents, sightings
+from guard.ledger.transactions import Transactions
 from guard.ports import NO_FACTS
 from guard.ports.savings import Potential
 
@@ -44,24 +45,6 @@ _MARK = (
     .where(sa.func.coalesce(sightings.c.ended_run, 0) < sa.bindparam("of_run"))
     .values(ended_run=sa.bindparam("of_run"))
 )
-
-
-class Transactions(Protocol):
-    """
-    What runs a work on the ledger, as ``SqlLedger`` does; *what* continues "the ledger cannot".
-    """
-
-    async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
-        """
-        Run *work* on one consistent view of the ledger.
-        """
-        ...
-
-    async def write(self, what: str, work: Callable[[sa.Connection], T], *, of: Collection[Subject] = ()) -> T:
-        """
-        Run *work* in a durable transaction, *of* what is written about as ``SqlLedger`` says.
-        """
-        ...
 
 
 class SqlHistory:
@@ -88,7 +71,7 @@ class SqlHistory:
         """
         Return the jobs of a target that were not live when they were last seen, and whose end is not on record.
         """
-        return await self._ledger.read("give the jobs without an end", lambda at: left(at, target))
+        return await self._ledger.read("give the jobs without an end", lambda at: left(at, target), apart=True)
 
     async def put(
         self, ends: Sequence[Ended], *, seen: Sequence[Sighting], facts: Mapping[JobKey, Job] = NO_FACTS

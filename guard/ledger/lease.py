@@ -104,7 +104,7 @@ class SqlLease:
         await self.acquire()
         began_s = self._clock.monotonic()
         while self._shared and await self.renew():
-            there = await self._ledger.read("tell who holds it", holders)
+            there = await self._ledger.read("tell who holds it", holders, apart=True)
             asked = {there[of]["instance"] for of in self._projects.values() if of in there} - {self.instance}
             hearts = self._observed.hearts
             if not any(hearts[one].since_s <= began_s for one in asked if one in hearts):
@@ -128,7 +128,7 @@ class SqlLease:
         if not self._shared or self._beat is None:
             return False
         before = self._observed.hearts
-        there = await self._ledger.read("look at the replicas", hearts_now)
+        there = await self._ledger.read("look at the replicas", hearts_now, apart=True)
         # A heart counts from after it was seen: what was read may have been written while this waited for the answer.
         now_s = self._clock.monotonic()
         hearts = heard(before, ((name, beats) for name, beats in there if name != self.instance), steady_s=now_s)
@@ -198,7 +198,7 @@ class SqlLease:
         """
         Return who holds the leases of those targets that this process does not hold, in a sentence for each.
         """
-        found, now_ms = await self._ledger.read("tell who holds it", holders), _ms(self._now())
+        found, now_ms = await self._ledger.read("tell who holds it", holders, apart=True), _ms(self._now())
         return {
             name: _told(f"target {name}", found[project], now_ms=now_ms)
             for name, project in self._projects.items()
@@ -227,7 +227,7 @@ class SqlLease:
             joins=joins,
             unfit=frozenset(project for project, term in self._terms.items() if term.lost),
         )
-        done = await self._ledger.write(what, lambda at: beat(at, me, seen))
+        done = await self._ledger.write(what, lambda at: beat(at, me, seen), first=True)
         # As in ``watch``: those that beat since the last look are counted from here, not from before the write.
         hearts, after_s = done.observed.hearts, self._clock.monotonic()
         fresh = {name: replace(one, since_s=after_s) for name, one in hearts.items() if one != seen.hearts.get(name)}

@@ -65,6 +65,7 @@ _MEET = f"""
 _NO_HURRY = sa.text(
     "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
 )
+_ANYTHING = sa.text("SELECT 1")
 _STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 
 
@@ -105,8 +106,6 @@ def make_engine(url: sa.URL) -> sa.Engine:
         pool_size=CONNECTIONS,
         max_overflow=1,
         pool_timeout=LOCK_TIMEOUT_MS / 1000,
-        # A connection that a restart of the server ended is found and replaced before anything is asked of it.
-        pool_pre_ping=True,
         connect_args={name: value for name, value in DEFAULTS.items() if name not in url.query},
         use_native_hstore=False,
     )
@@ -228,7 +227,9 @@ def _on_begin(connection: sa.Connection) -> None:
         return
     reason = connection.info.get(_UNFIT)
     if reason is not None:
-        # The next one asks anew on a new connection.
+        # That was so when it connected. If the server was restarted since, this breaks, and a new connection asks it anew.
+        connection.execute(_ANYTHING)
+        # If not, the next one does.
         connection.invalidate()
         raise LedgerUnusable(reason)
     row = connection.execute(_TAKE_TURN).one()

@@ -16,10 +16,10 @@ from guard.core.records import Intent
 from guard.core.work import Basis, Work, stopped_run
 from guard.ledger import audit, clawbacks
 from guard.ledger.hindsight import potentials
-from guard.ledger.history import Transactions
 from guard.ledger.historytables import history
 from guard.ledger.rows import Row, dumped, intent_of, key_of, loaded
 from guard.ledger.tables import intents
+from guard.ledger.transactions import Transactions
 from guard.ports.savings import Pending, Potential, Stop
 
 # An estimate with its life table and the reasons of its intent are some ten thousand characters.

@@ -1,15 +1,11 @@
 """
 The ledger as the cycle knows it: transactions around the SQL of ``intents`` and ``observations``.
 
-Three rules hold for every method. What it wrote is durable when it returns. It is done wholly or not at all, also when its
-caller is cancelled in the middle. Whatever fails is a ``LedgerUnusable`` that names the ledger and what could not be done.
+The rules of ``transactions`` hold for every method.
 """
 
-import asyncio
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -18,51 +14,33 @@ from guard.core.plan import Attempt, Before, Finding, Rule
 from guard.core.protocol import State
 from guard.core.records import Closing, Draft, Intent, Pause, Quota, Tally, Walk
 from guard.core.sighting import Sighting
-from guard.errors import LedgerUnusable
 from guard.ledger import foregoing, intents, observations, room
 from guard.ledger.breaker import SqlBreaker
-from guard.ledger.engine import look, reading, writing
-from guard.ledger.failing import named
-from guard.ledger.fence import Fence, Subject, fenced, project_of, projects
+from guard.ledger.fence import project_of, projects
 from guard.ledger.forecasts import SqlForecasts
 from guard.ledger.glance import NEITHER, NO_PAUSE, AtOnce, Looked
-from guard.ledger.groups import LONGEST_S, GroupWriter
+from guard.ledger.groups import LONGEST_S
 from guard.ledger.history import SqlHistory
 from guard.ledger.savings import SqlSavings
+from guard.ledger.transactions import Transactions
 from guard.ports import NO_FACTS
 
-T = TypeVar("T")
-READERS = 2
 # Of so many jobs what came before is read without a thread.
 FEW = 8
 
 
-class SqlLedger:
+class SqlLedger(Transactions):
     """
-    A ledger in a SQL database. It implements the ``Ledger`` port.
-
-    *name* is shown in messages and holds no secret. The schema of the database must be this version's. Writes share
-    transactions for at most *longest_group_s* seconds. *shared* says that several replicas may act on it, each on targets of
-    its own, and *fence* is what every write about a target passes.
+    A ledger in a SQL database. It implements the ``Ledger`` port. The schema of the database must be this version's.
     """
 
     def __init__(self, engine: sa.Engine, *, name: str, read_only: bool = False, longest_group_s: float = LONGEST_S) -> None:
-        self.name = name
+        super().__init__(engine, name=name, read_only=read_only, longest_group_s=longest_group_s)
         self.history, self.savings, self.forecasts = SqlHistory(self), SqlSavings(self), SqlForecasts(self)
-        self._engine = engine
-        self._writer = GroupWriter(writing(engine), longest_s=longest_group_s)
-        self._reading = reading(engine)
-        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="ledger-reader")
-        self._read_only = read_only
         self.breaker = SqlBreaker(self)
-        paused = "tell whether it is paused"
-        self.paused = Looked(lambda: self.read(paused, observations.pause_on_record), question=NO_PAUSE, nothing=None)
-        self._running: set[asyncio.Future[Any]] = set()
-        self._closed = False
+        self.paused = Looked(self._paused, question=NO_PAUSE, nothing=None)
         self._drafts: dict[int, Draft] = {}  # of the intents opened here, so that no step reads what never changes
-        self.fence: Fence | None = None
         self.at_once: AtOnce | None = None
-        self.shared = engine.dialect.name != "sqlite"
 
     async def aclose(self) -> None:
         """
@@ -71,64 +49,32 @@ class SqlLedger:
         self._closed = True
         self.paused.close()
         self.breaker.looked.close()
-        if self._running:
-            await asyncio.wait(self._running)
-        self._writer.close()
-        self._readers.shutdown()
-        await asyncio.to_thread(self._engine.dispose)
+        await super().aclose()
         if self.at_once is not None:
             self.at_once.close()
 
-    async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+    def lost(self) -> str:
         """
-        Run *work* on one consistent view of the ledger; "ledger X cannot *what*" is the message if it fails.
+        Return what became of the ledger's file if it is not there any more or another one is, else "".
         """
-        self._refuse_if_closed(what)
-        return await self._uninterrupted(
-            what, asyncio.get_running_loop().run_in_executor(self._readers, look, self._reading, work)
-        )
+        return self.paused.lost()
 
-    async def write(self, what: str, work: Callable[[sa.Connection], T], *, of: Collection[Subject] = ()) -> T:
-        """
-        Run *work* in a durable transaction of the only writer; "ledger X cannot *what*" is the message if it fails.
-
-        Works that wait together share the transaction and its wait for the disk, and may run twice (``GroupWriter``). What
-        is written on behalf of targets says *of* which; it raises ``LeaseLost`` unless their leases are this process's.
-        """
-        if self._read_only:
-            raise LedgerUnusable(f"ledger {self.name} cannot {what}: it was opened for reading only")
-        self._refuse_if_closed(what)
-        return await self._uninterrupted(what, self._writer.put(fenced(self.fence, work, of)))
-
-    def _refuse_if_closed(self, what: str) -> None:
-        lost = "it has been closed" if self._closed else self.paused.lost()
-        if lost:
-            raise LedgerUnusable(f"ledger {self.name} cannot {what}: {lost}")
-
-    async def _uninterrupted(self, what: str, answer: asyncio.Future[T]) -> T:
-        # A caller that is cancelled waits for the end of its transaction: when it returns, nothing of it is under way.
-        self._running.add(answer)
-        answer.add_done_callback(self._running.discard)
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled caller never asks for it
-        with named(self.name, what):
-            try:
-                return await asyncio.shield(answer)
-            except asyncio.CancelledError:
-                await asyncio.wait({answer})
-                raise
+    async def _paused(self) -> Pause | None:
+        return await self.read("tell whether it is paused", observations.pause_on_record, apart=True)
 
     async def sightings(self, keys: Collection[JobKey]) -> Mapping[JobKey, Sighting]:
         """
         Return what is remembered of these jobs.
         """
-        return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, keys))
+        return await self.read("give the memory of jobs", lambda at: observations.sightings_of(at, keys), apart=True)
 
     async def known(self, target: str, *, after: JobKey | None = None, limit: int = 2_000) -> Sequence[tuple[Job, Sighting]]:
         """
         Return jobs of a target whose facts are on record and that were live when they were last seen, in the order of their
         keys: the first ones *after* that key, at most *limit*.
         """
-        return await self.read("give the known jobs", lambda at: observations.known(at, target, after=after, limit=limit))
+        work = functools.partial(observations.known, target=target, after=after, limit=limit)
+        return await self.read("give the known jobs", work, apart=True)
 
     async def remember(self, sightings: Sequence[Sighting], *, facts: Mapping[JobKey, Job] = NO_FACTS) -> None:
         """
@@ -147,13 +93,13 @@ class SqlLedger:
         """
         Return the newest complete walk of a target, or None if there was none.
         """
-        return await self.read("give the newest walk", lambda at: observations.walked(at, target))
+        return await self.read("give the newest walk", lambda at: observations.walked(at, target), apart=True)
 
     async def walks(self) -> Sequence[Walk]:
         """
         Return the newest complete walk of every target that has one, whoever walked it.
         """
-        return await self.read("give the newest walks", observations.walks_of_all)
+        return await self.read("give the newest walks", observations.walks_of_all, apart=True)
 
     async def note_walk(self, walk: Walk) -> None:
         """
@@ -223,7 +169,7 @@ class SqlLedger:
         """
         Return how many intents have no outcome, and when the oldest of them was made.
         """
-        return await self.read("count the open intents", intents.open_since)
+        return await self.read("count the open intents", intents.open_since, apart=True)
 
     async def before(self, keys: Collection[JobKey], *, since_ms: int | None, rules: Collection[Rule] = ()) -> Before:
         """

@@ -55,7 +55,7 @@ def test_a_target_that_another_replica_asks_for_is_given():
     """
 
     async def act(stand, daemon):
-        daemon.service.heartbeat_s = 0.5
+        daemon.service.heart.every_s = 0.5
         async with daemon.running():
             await until(lambda: stand.accepted() == ["job-1"] and daemon.service.ready() == [])
             await until(lambda: not stand.cycle.driving)
@@ -83,7 +83,7 @@ def test_a_lost_target_ends_what_is_on_its_way_without_a_word():
     """
 
     async def act(stand, daemon):
-        daemon.service.heartbeat_s = 0.5
+        daemon.service.heart.every_s = 0.5
         accepted = event_after(stand, "accepted")
         async with daemon.running():
             await accepted.wait()
@@ -107,7 +107,7 @@ def test_the_heart_beats_while_a_fleet_is_decided_on():
     """
 
     async def act(stand, daemon):
-        daemon.service.heartbeat_s = 0.1
+        daemon.service.heart.every_s = 0.1
         looking, beats = asyncio.Event(), []
 
         async def decide_all():

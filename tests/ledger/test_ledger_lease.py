@@ -148,8 +148,8 @@ def test_a_slow_heartbeat_counts_from_its_start(url):
         def __init__(self, ledger, clock):
             self.name, self.ledger, self.clock = ledger.name, ledger, clock
 
-        async def write(self, what, work):
-            done = await self.ledger.write(what, work)
+        async def write(self, what, work, **options):
+            done = await self.ledger.write(what, work, **options)
             self.clock.pass_by(21)
             return done
 

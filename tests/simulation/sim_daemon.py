@@ -298,24 +298,25 @@ class Daemon:
         service.watch.take(policies)
         self.metrics.found(await cycle.enforcer.ledger.finding_counts())
         await service.tenures.follow()
-        ticker = asyncio.create_task(self._tick(service))
+        tickers = [asyncio.create_task(one) for one in (self._tick(service), service.heart.follow_forever())]
         stopped = asyncio.create_task(self.stopping.wait())
         await stopped
         service.stop.set()
         service.schedule.stop()
         await service.tenures.rest()
         await drained(list(cycle.driving.values()), ending=service.ending, within_s=DRAIN_S)
-        ticker.cancel()
-        await asyncio.gather(ticker, return_exceptions=True)
+        for task in tickers:
+            task.cancel()
+        await asyncio.gather(*tickers, return_exceptions=True)
 
     async def _tick(self, service: Service) -> None:
         world = self.world
         beaten = shown = world.loop.time() - BEAT_S / 2
         while True:
             now = world.loop.time()
-            await service._attempt("replicas", service._look_at_others())
-            if service._hurry or now - beaten >= BEAT_S:
-                await service._attempt("heartbeat", service._beat())
+            await service._attempt("replicas", service.heart.look_at_others())
+            if service.heart.is_hurried() or now - beaten >= BEAT_S:
+                await service._attempt("heartbeat", service.heart.beat())
                 beaten = beaten if "heartbeat" in service.failing else now
             if now - shown >= SHOWN_S:
                 shown = now
