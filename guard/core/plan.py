@@ -3,7 +3,7 @@ Decisions turned into ordered actions: who is terminated, who is only reported, 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from guard.core.decide import Decision, Judgement
@@ -158,6 +158,17 @@ class Plan:
     orders: tuple[Order, ...] = ()
     held: tuple[Finding, ...] = ()
     notices: tuple[Finding, ...] = ()
+
+    def of(self, keys: Collection[JobKey]) -> "Plan":
+        """
+        Return what is about these jobs.
+        """
+        these = set(keys)
+        return Plan(
+            orders=tuple(one for one in self.orders if one.key in these),
+            held=tuple(one for one in self.held if one.key in these),
+            notices=tuple(one for one in self.notices if one.key in these),
+        )
 
 
 def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> Plan:

@@ -17,6 +17,7 @@ from guard.daemon.breakers import Breakers
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import drafting
 from guard.daemon.enforce import Enforcer
+from guard.daemon.joint import Joint
 from guard.daemon.leftovers import Orphans, within_limits
 from guard.daemon.opening import opened
 from guard.daemon.planning import Planner, Rules
@@ -64,10 +65,14 @@ class Cycle:
     remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
     breakers: Breakers = field(init=False)
+    acts: Joint[Plan] = field(init=False)
+    _resumed: Joint[int] = field(init=False)
     _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
         self.active.update(self.targets)
+        self.acts = Joint(acted=self._act, turn=lambda: self._planning)
+        self._resumed = Joint(acted=self._resume, turn=lambda: self._planning)
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
         gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
         self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets, active=self.active)
@@ -161,23 +166,28 @@ class Cycle:
     async def act(self, keys: Sequence[JobKey]) -> Plan:
         """
         Plan and start what the decisions on these jobs ask for; the kill protocol goes on by itself afterwards.
+
+        Whoever asks while a plan is made shares the next one. Raises ``LedgerUnusable``.
         """
-        async with self._planning:
-            # While this waited for its turn or for the ledger, newer decisions may have been taken.
-            newest = self._newest(keys)
-            made, attempts = await self.planner.plan(newest, driving=list(self.driving))
-            waiting = self.reported.over_limit(keys) if made.orders else []
-            if waiting:
-                # There is room: who was held back before comes first if the deadline is older.
-                for one in self._newest(waiting):
-                    self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
-                newest = self._newest([*keys, *waiting])
-                made, attempts = await self.planner.plan(newest, driving=list(self.driving))
-            late = await self._open(made, attempts)
-            await self.reported.record(newest, [*made.held, *late, *made.notices])
-            self.changed = True
+        made = await self.acts(keys)
         for key in keys:
             self._expect(key)
+        return made.of(keys)
+
+    async def _act(self, keys: Sequence[JobKey]) -> Plan:
+        # While this waited for its turn or for the ledger, newer decisions may have been taken.
+        newest = self._newest(keys)
+        made, attempts = await self.planner.plan(newest, driving=list(self.driving))
+        waiting = self.reported.over_limit(keys) if made.orders else []
+        if waiting:
+            # There is room: who was held back before comes first if the deadline is older.
+            for one in self._newest(waiting):
+                self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
+            newest = self._newest([*keys, *waiting])
+            made, attempts = await self.planner.plan(newest, driving=list(self.driving))
+        late = await self._open(made, attempts)
+        await self.reported.record(newest, [*made.held, *late, *made.notices])
+        self.changed = True
         return made
 
     async def _open(self, made: Plan, attempts: Mapping[JobKey, Attempt]) -> list[Finding]:
@@ -219,8 +229,7 @@ class Cycle:
         """
         # All are decided before the first act, so that no act rests on what was in force before.
         matter = [await self._decide_again(self.targets[one], self.view.keys_of(one)) for one in sorted(self.active)]
-        for some in matter:
-            await self.act(some)
+        await self.act([key for some in matter for key in some])
         self.show()
 
     async def _decide_again(self, target: Target, keys: Sequence[JobKey]) -> list[JobKey]:
@@ -238,18 +247,22 @@ class Cycle:
     async def resume(self) -> int:
         """
         Take up the open intents that nothing here drives, of targets that no other replica acts on; return how many.
+
+        Whoever asks while they are looked for shares the next look.
         """
-        async with self._planning:
-            # One that ends while the ledger is read is not left.
-            busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
-            there = await self.enforcer.ledger.open_intents(besides=busy)
-            left = [one for one in there if mine(one.draft.key)]
-            strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
-            self.view.remember(await self.enforcer.ledger.sightings(strange))
-            for intent in await within_limits(left, self.planner.room, self.enforcer):
-                target = await self._orphans.target_of(intent, self.targets)
-                if target is not None:
-                    self._drive(intent, target)
+        return await self._resumed()
+
+    async def _resume(self, _: Sequence[JobKey]) -> int:
+        # One that ends while the ledger is read is not left.
+        busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
+        there = await self.enforcer.ledger.open_intents(besides=busy)
+        left = [one for one in there if mine(one.draft.key)]
+        strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
+        self.view.remember(await self.enforcer.ledger.sightings(strange))
+        for intent in await within_limits(left, self.planner.room, self.enforcer):
+            target = await self._orphans.target_of(intent, self.targets)
+            if target is not None:
+                self._drive(intent, target)
         return len(left)
 
     def show(self) -> None:

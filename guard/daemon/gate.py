@@ -5,6 +5,7 @@ Policies, exemptions and limits belong to the decision and to the intent's trans
 before every single call. Every doubt closes it.
 """
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,8 @@ class Gate:
         if self.ledger.nothing_stops():
             hold = self._paused_by_file()
         else:
-            open_for = await self.broken(target.name, policy)
-            hold = await self.paused() or open_for
+            open_for, paused = await asyncio.gather(self.broken(target.name, policy), self.paused())
+            hold = paused or open_for
         if target.terminator is None:
             return DISARMED
         # The lease is asked last, since it may be lost while the others are; it has to last until the call is over.

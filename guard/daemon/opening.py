@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from guard.core.plan import Order
 from guard.core.records import Draft, Intent, Quota
+from guard.errors import LeaseLost
 from guard.ports import Ledger
 
 AT_ONCE = 100
@@ -21,8 +22,10 @@ async def opened(
     """
     Record the intents of orders, in their order, and yield each with what is on record now, None if there was no room.
 
-    Raises ``LedgerUnusable`` if one could not be recorded, after those that are recorded together with it were yielded.
+    Raises ``LedgerUnusable`` if one could not be recorded, after those that are recorded together with it were yielded, and
+    after all others if only the lease of its target was lost.
     """
+    lost: BaseException | None = None
     for at in range(0, len(orders), AT_ONCE):
         some = orders[at : at + AT_ONCE]
         records = [
@@ -33,5 +36,9 @@ async def opened(
         for order, end in zip(some, ends, strict=True):
             if not isinstance(end, BaseException):
                 yield order, end
-        if failures:
-            raise failures[0]
+        for failure in failures:
+            if not isinstance(failure, LeaseLost):
+                raise failure
+            lost = failure
+    if lost is not None:
+        raise lost

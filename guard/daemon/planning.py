@@ -2,6 +2,7 @@
 What the plan has to know beside the decisions, gathered from the ledger, the gate, the limits and the breaker.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -148,12 +149,13 @@ class Planner:
         Return the standing with what closes the gate for targets and for policies now.
         """
         targets, policies = self.room.stale(), {}
-        for name in names:
-            target = self.targets[name]
-            if self.rules.breaker is not None and before.walked.get(name) != target.source.scope():
-                targets[name] = NEW_LEDGER
-            if (hold := await self.gate.closed(target)) is not None:
-                targets[name] = hold
+        asked = [self.targets[name] for name in names]
+        # All at once, so that they share what is read.
+        for target, hold in zip(asked, await asyncio.gather(*map(self.gate.closed, asked)), strict=True):
+            if self.rules.breaker is not None and before.walked.get(target.name) != target.source.scope():
+                targets[target.name] = NEW_LEDGER
+            if hold is not None:
+                targets[target.name] = hold
         for one in await self.gate.open_breakers():
             if one.scope is Scope.POLICY:
                 policies[one.name] = one.hold

@@ -83,7 +83,8 @@ class Tenure:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Nothing is begun any more once the target is not active.
+        # What others asked for together with it goes on, but begins nothing of a target that is not active.
+        await self.cycle.acts.quiet()
         drives = [task for task in self.cycle.driving.values() if task.get_name().endswith(f" {name}")]
         left = await drained(drives, ending=self.ending, within_s=within_s)
         let_go(self.cycle, self.target)

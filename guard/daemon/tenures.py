@@ -135,6 +135,8 @@ class Tenures:
                 stop=self.stop,
             )
             self.now[name].begin()
+        for name in new - self.now.keys():
+            cycle.enforcer.metrics.end(name)
         # Intents that an earlier holder left; those of the targets that were there before have been taken up long ago.
         await cycle.resume()
 
