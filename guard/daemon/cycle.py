@@ -114,7 +114,7 @@ class Cycle:
         # What waited for a complete inventory is planned with the rest.
         await reading.act(self.view.unsettled(target.name, busy=self.driving) if inventory.complete else ())
         await self.planner.walked(target, inventory)
-        self.show()
+        self.changed = True
         log.info("scan.finished", **reading.told(inventory))
         return inventory
 
@@ -130,14 +130,20 @@ class Cycle:
         if waiting and self.view.tally(target.name).waiting:
             calls += await target.source.look_waiting(reading.take)
         await reading.act()
-        again = self.view.unsettled(target.name, busy=self.driving)
-        await self.act(await self._decide_again(target, again))
+        await self.take_up(target)
         self.enforcer.metrics.reached(target.source)
         self.enforcer.metrics.fleet.looked(target.name, at_ms=target.source.now_ms())
         self.changed = True
         if (found := len(self.view.watched) - before) or reading.ordered:
             log.info("look.finished", target=target.name, new=found, ordered=reading.ordered, calls=calls)
         return calls
+
+    async def take_up(self, target: Target) -> None:
+        """
+        Plan again what is held back of a target, and what a policy terminates and nothing drives. Raises ``LedgerUnusable``.
+        """
+        again = self.view.unsettled(target.name, busy=self.driving)
+        await self.act(await self._decide_again(target, again))
 
     async def take(self, target: Target, jobs: Sequence[Job], *, walk: int = 0) -> list[JobKey]:
         """
@@ -279,6 +285,7 @@ class Cycle:
         metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
         for one in (self.targets[name] for name in sorted(self.active)):
             metrics.fleet.show(one.name, view.tally(one.name), view.terms.prices, now_ms=one.source.now_ms())
+        metrics.fleet.spend.show_sums("" if view.terms.prices is None else view.terms.prices.currency)
 
     def _newest(self, keys: Sequence[JobKey]) -> list[Decision]:
         """

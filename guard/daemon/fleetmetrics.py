@@ -26,7 +26,8 @@ class FleetMetrics:
 
     def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
         self.told: Told = lambda target, read, of: None
-        self._shown: dict[tuple[Gauge, str], set[str]] = {}
+        # By target, and of that by gauge.
+        self._shown: dict[str, dict[Gauge, set[str]]] = {}
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, namespace=prefix, registry=registry)
@@ -54,8 +55,7 @@ class FleetMetrics:
         """
         Forget what was shown of a target whose series are gone.
         """
-        for shown in [one for one in self._shown if one[1] == target]:
-            del self._shown[shown]
+        self._shown.pop(target, None)
         self.spend.forget(target)
 
     def reading(self, target: str) -> Callable[[int, int | None], None]:
@@ -106,9 +106,10 @@ class FleetMetrics:
         """
         Replace the series of a target; those that are no longer there go.
         """
-        for name in self._shown.get((gauge, target), set()) - set(values):
+        shown = self._shown.setdefault(target, {})
+        for name in shown.get(gauge, set()) - set(values):
             gauge.remove(target, name)
-        self._shown[gauge, target] = set(values)
+        shown[gauge] = set(values)
         for name, value in values.items():
             gauge.labels(target, name).set(value)
 

@@ -58,6 +58,8 @@ class Steps:
 class Gate:
     """
     Asks whether a terminate call to a target, which takes *call_s* seconds at most, may be sent now.
+
+    *unheld* are the targets of which it was closed because of the lease, until somebody takes up what was held back.
     """
 
     ledger: Ledger
@@ -66,6 +68,7 @@ class Gate:
     call_s: float = 10.0
     pause_file: Path | None = None
     steps: Steps = field(default_factory=Steps)
+    unheld: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.steps.look(self.clock)
@@ -90,6 +93,7 @@ class Gate:
             return DISARMED
         # The lease is asked last, since it may be lost while the others are; it has to last until the call is over.
         if not self.lease.held(target.name, for_s=self.call_s):
+            self.unheld.add(target.name)
             return Hold(reason="lease", text=f"this process does not hold the lease of target {target.name}")
         return hold
 

@@ -114,20 +114,20 @@ class SpendMetrics:
         """
         Take a target out of the sums.
         """
-        gone = self.by_target.pop(target, None)
-        if gone is not None:
-            self._show_sums(gone.currency)
+        self.by_target.pop(target, None)
 
     def show(self, target: str, spend: Spend) -> None:
         """
-        Show what the jobs of a target cost now.
+        Show what the jobs of a target cost now; the sums follow by ``show_sums``.
         """
         self.by_target[target] = spend
         if spend.currency:
             self._rate.labels(target, spend.currency).set(float(spend.per_hour))
-        self._show_sums(spend.currency)
 
-    def _show_sums(self, currency: str) -> None:
+    def show_sums(self, currency: str) -> None:
+        """
+        Show what was shown of each target as sums over all of them.
+        """
         codes: dict[str, Fraction] = defaultdict(Fraction)
         types: dict[str, Fraction] = defaultdict(Fraction, dict.fromkeys(FLAVOR_TYPES, Fraction(0)))
         unpriced: Count[str] = Count()

@@ -5,6 +5,7 @@ Nothing rests on this look: the gate asks for itself before every call. It shows
 so that what waited is decided on at once.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ import structlog
 
 from guard.daemon.cycle import Cycle
 from guard.errors import LedgerUnusable
+
+# What is taken up and held back again leaves an intent behind each time.
+AGAIN_S = 5.0
 
 log = structlog.get_logger("guard")
 
@@ -25,6 +29,7 @@ class Standby:
     cycle: Cycle
     paused: bool = False
     _shut: bool = False
+    _taken_up_s: float | None = None
 
     async def look(self) -> bool:
         """
@@ -44,6 +49,23 @@ class Standby:
             waiting = any(one.reason == "first_enforce" for found in cycle.held.values() for one in found)
             released = (waiting and await cycle.breakers.confirmed()) or released
         return released
+
+    async def take_up(self) -> None:
+        """
+        Plan again what was held back because a renewal was late, now that the lease is fresh enough for a call again.
+
+        Without this it would wait for the next look at its target. Raises ``LedgerUnusable``.
+        """
+        cycle, gate = self.cycle, self.cycle.enforcer.gate
+        names, now_s = gate.unheld & cycle.active, gate.clock.monotonic()
+        gate.unheld.intersection_update(names)
+        if not names or not gate.lease.held(for_s=gate.call_s):
+            return
+        if self._taken_up_s is None or now_s - self._taken_up_s >= AGAIN_S:
+            self._taken_up_s = now_s
+            gate.unheld.difference_update(names)
+            # All at once, so that they share a plan.
+            await asyncio.gather(*(cycle.take_up(cycle.targets[name]) for name in sorted(names)))
 
     def notes(self) -> list[str]:
         """

@@ -19,7 +19,7 @@ class TargetRegistry(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__()
-        self._all: list[MetricWrapperBase] = []
+        self._labelled: list[MetricWrapperBase] = []
 
     def register(self, collector: Collector) -> None:
         """
@@ -27,15 +27,16 @@ class TargetRegistry(CollectorRegistry):
         """
         super().register(collector)
         if isinstance(collector, MetricWrapperBase):
-            self._all.append(collector)
+            # Metrics without such a label refuse.
+            with contextlib.suppress(ValueError):
+                collector.remove_by_labels({"target": ""})
+                self._labelled.append(collector)
 
     def forget(self, target: str, *, but: Iterable[MetricWrapperBase] = ()) -> None:
         """
         Drop what is labelled with a target.
         """
         kept = set(but)
-        for one in self._all:
+        for one in self._labelled:
             if one not in kept:
-                # Metrics without such a label refuse.
-                with contextlib.suppress(ValueError):
-                    one.remove_by_labels({"target": target})
+                one.remove_by_labels({"target": target})

@@ -33,7 +33,8 @@ class Tenure:
     """
     The turns of one *target*; each is made by *attempt*, which reports what it raises. *failing* is what it reported.
 
-    *stop* says that the process ends, *ending* that it does not wait for what is on its way.
+    *stop* says that the process ends, *ending* that it does not wait for what is on its way. *parting* is held while what
+    belongs to a target is forgotten.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Tenure:
     ending: asyncio.Event
     stop: asyncio.Event
     health: Health
+    parting: asyncio.Lock
     _waiters: list[asyncio.Task[None]] = field(default_factory=list)
     _turns: set[asyncio.Task[object]] = field(default_factory=set)
 
@@ -87,7 +89,10 @@ class Tenure:
         await self.cycle.acts.quiet()
         drives = [task for task in self.cycle.driving.values() if task.get_name().endswith(f" {name}")]
         left = await drained(drives, ending=self.ending, within_s=within_s)
-        let_go(self.cycle, self.target)
+        async with self.parting:
+            let_go(self.cycle, self.target)
+            # A hundred that end together leave the heart its turn in between.
+            await asyncio.sleep(0)
         if isinstance(self.cycle.broken, LedgerHeld):
             self.cycle.broken = None
         for what in [one for one in self.failing if one.endswith(f" {name}")]:

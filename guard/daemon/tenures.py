@@ -39,6 +39,7 @@ class Tenures:
     now: dict[str, Tenure] = field(default_factory=dict)
     health: dict[str, Health] = field(init=False)
     _ends: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _parting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.health = {name: Health() for name in self.cycle.targets}
@@ -133,6 +134,7 @@ class Tenures:
                 failing=self.failing,
                 ending=self.ending,
                 stop=self.stop,
+                parting=self._parting,
             )
             self.now[name].begin()
         for name in new - self.now.keys():

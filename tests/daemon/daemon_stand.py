@@ -266,9 +266,10 @@ class Stand:
 
     async def walk(self):
         """
-        One cycle, and every intent that it began, to the end.
+        One cycle, what the daemon's next tick shows of it, and every intent that it began, to the end.
         """
         inventory = await self.cycle.walk(self.target)
+        self.cycle.show()
         await self.settle()
         return inventory
 
