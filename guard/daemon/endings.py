@@ -66,6 +66,8 @@ class Endings:
         """
         Read ends for ever, as jobs leave; each turn is made by *attempt*, which reports what it raises.
         """
+        # What is to be stopped comes before what has ended: who takes over many targets at once reads those first.
+        await self.clock.sleep(EVERY_S)
         await attempt(f"ends left by {target.name}", self.fill(target))
         while True:
             await attempt(f"ends of {target.name}", self.read_due(target))
