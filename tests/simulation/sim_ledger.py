@@ -191,8 +191,8 @@ class _Writer(GroupWriter):
         self._thread = _InLoop(ledger)  # type: ignore[assignment]
         self._ledger = ledger
 
-    def put(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
-        answer = super().put(work)
+    def put(self, work: Callable[[sa.Connection], T], *, first: bool = False) -> asyncio.Future[T]:
+        answer = super().put(work, first=first)
         self._ledger.daemon.expect(answer)
         return answer
 
@@ -225,7 +225,7 @@ class SimLedger(SqlLedger):
         if world.plan.seed % 3:
             self.paused._glance = _Look(self)
 
-    async def write(self, what: str, work: Callable[[sa.Connection], T], **of: Any) -> T:
+    async def write(self, what: str, work: Callable[[sa.Connection], T], **how: Any) -> T:
         self.daemon.check()
         world, kind = self.world, kind_of(what)
         for one in world.come_by(f"write:{kind}"):
@@ -241,11 +241,11 @@ class SimLedger(SqlLedger):
             world.store.kinds.append(kind)
             return result
 
-        answer = await super().write(what, marked, **of)
+        answer = await super().write(what, marked, **how)
         self.daemon.check()
         return answer
 
-    async def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+    async def read(self, what: str, work: Callable[[sa.Connection], T], **how: Any) -> T:
         self.daemon.check()
 
         def asked(connection: sa.Connection) -> T:
@@ -253,7 +253,7 @@ class SimLedger(SqlLedger):
                 raise sqlite3.OperationalError("database is locked")
             return work(connection)
 
-        answer = await super().read(what, asked)
+        answer = await super().read(what, asked, **how)
         self.daemon.check()
         return answer
 
