@@ -325,3 +325,20 @@ def test_closing_waits_for_a_group(file_url):
 
     asyncio.run(work())
     assert len(use(file_url, job_ids)) == 50
+
+
+def test_a_heartbeat_goes_before_what_waits():
+    """
+    It is done after the works that run, and before all others that were put earlier.
+    """
+
+    async def act(ledger):
+        order = []
+        async with held(ledger):
+            calls = [
+                asyncio.create_task(ledger.write("note", lambda at, n=n: order.append(n), first=n == 3)) for n in range(4)
+            ]
+        await asyncio.gather(*calls)
+        assert order == [3, 0, 1, 2]
+
+    use("sqlite://", act)

@@ -7,6 +7,7 @@ import asyncio
 import signal
 
 import pytest
+import sqlalchemy as sa
 from cutting import Cutting
 from ledger_cases import DRAFT, KEY, SIGHTING, draft_of, use
 
@@ -241,5 +242,22 @@ def test_a_server_that_takes_no_writes_for_a_while(frail):
                 assert await ledger.sightings([KEY]) == {}
         await ledger.set_pause(pause)
         assert await ledger.pause() == pause
+
+    use(frail.new_url(), work)
+
+
+def test_what_needs_no_common_moment_begins_no_transaction(frail):
+    """
+    A read that is apart is one question to the server and its answer; any other stands in a transaction.
+    """
+
+    def status(at):
+        at.execute(sa.text("SELECT 1"))
+        return at.connection.dbapi_connection.info.transaction_status.name
+
+    async def work(ledger):
+        assert await ledger.read("look", status, apart=True) == "IDLE"
+        assert await ledger.read("look", status) == "INTRANS"
+        assert await ledger.read("look", status, apart=True) == "IDLE"
 
     use(frail.new_url(), work)

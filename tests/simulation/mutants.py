@@ -240,8 +240,8 @@ MUTANTS = (
         (
             (
                 "daemon/cycle.py",
-                "                if target is not None:\n                    self._drive",
-                "                if False:\n                    self._drive",
+                "            if target is not None:\n                self._drive",
+                "            if False:\n                self._drive",
             ),
         ),
         known(at("committed:intent", "crash", 0.5)),
@@ -281,7 +281,7 @@ MUTANTS = (
     ),
     Mutant(
         "does not ask before a call whether the breaker is open",
-        ((GATE, "open_for = await self.broken(target.name, policy)", "open_for = None"),),
+        ((GATE, "hold = paused or open_for", "hold = paused"),),
         known(at("show.sent", "trip", "policy", "one"), breaker=True),
     ),
     Mutant(
