@@ -171,7 +171,7 @@ class Plan:
         )
 
 
-def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> Plan:
+def plan(decisions: Sequence[Decision], standing: Standing) -> Plan:
     """
     Order the terminations that the decisions ask for and the *standing* allows; pure, and independent of the order of jobs.
 
@@ -192,7 +192,7 @@ def plan(decisions: Sequence[Decision], standing: Standing, *, now_ms: int) -> P
         if chosen is None or decision.key in standing.open_jobs or decision.job.phase == "Terminating":
             continue
         order = Order(decision=decision, judgement=chosen, due_ms=_due(decision, chosen, standing))
-        hold = job_hold(decision) or _standing_hold(order, standing, now_ms)
+        hold = job_hold(decision) or _standing_hold(order, standing)
         if hold is None:
             candidates.append(order)
         else:
@@ -244,7 +244,7 @@ def _observed(decision: Decision, judgement: Judgement) -> Finding:
     return finding(decision, judgement, SPARED, f"{judgement.reason}; would not be terminated: {hold.text}")
 
 
-def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None:
+def _standing_hold(order: Order, standing: Standing) -> Hold | None:
     closed = standing.closed or standing.closed_targets.get(order.decision.job.target)
     closed = closed or standing.closed_policies.get(order.judgement.policy.name)
     if closed is not None:
@@ -261,7 +261,8 @@ def _standing_hold(order: Order, standing: Standing, now_ms: int) -> Hold | None
     if last.fingerprint != fingerprint(order.decision.job, order.judgement.policy.digest, credentials):
         return None
     wait_ms = min(FIRST_RETRY_MS * 2 ** min(last.count - 1, 10), LAST_RETRY_MS)
-    if now_ms >= last.closed_ms + wait_ms:
+    # By the clock of its own service: jobs of several are planned together.
+    if order.decision.at_ms >= last.closed_ms + wait_ms:
         return None
     return Hold(reason="retry_later", text=f"attempt {last.count} ended without a termination; waiting to try again")
 

@@ -65,14 +65,14 @@ class Cycle:
     remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
     breakers: Breakers = field(init=False)
-    acts: Joint[Plan] = field(init=False)
-    _resumed: Joint[int] = field(init=False)
+    acts: Joint[tuple[Plan, Mapping[JobKey, LedgerUnusable]]] = field(init=False)
+    resumes: Joint[int] = field(init=False)
     _orphans: Orphans = field(init=False)
 
     def __post_init__(self) -> None:
         self.active.update(self.targets)
         self.acts = Joint(acted=self._act, turn=lambda: self._planning)
-        self._resumed = Joint(acted=self._resume, turn=lambda: self._planning)
+        self.resumes = Joint(acted=self._resume, turn=lambda: self._planning)
         self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
         gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
         self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets, active=self.active)
@@ -173,14 +173,18 @@ class Cycle:
         """
         Plan and start what the decisions on these jobs ask for; the kill protocol goes on by itself afterwards.
 
-        Whoever asks while a plan is made shares the next one. Raises ``LedgerUnusable``.
+        Whoever asks while a plan is made shares the next one. Raises ``LedgerUnusable``, and of an intent that could not be
+        recorded only for those who asked for it.
         """
-        made = await self.acts(keys)
+        made, failed = await self.acts(keys)
         for key in keys:
             self._expect(key)
+        for key in keys if failed else ():
+            if key in failed:
+                raise failed[key]
         return made.of(keys)
 
-    async def _act(self, keys: Sequence[JobKey]) -> Plan:
+    async def _act(self, keys: Sequence[JobKey]) -> tuple[Plan, Mapping[JobKey, LedgerUnusable]]:
         # While this waited for its turn or for the ledger, newer decisions may have been taken.
         newest = self._newest(keys)
         made, attempts = await self.planner.plan(newest, driving=list(self.driving))
@@ -191,23 +195,28 @@ class Cycle:
                 self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
             newest = self._newest([*keys, *waiting])
             made, attempts = await self.planner.plan(newest, driving=list(self.driving))
-        late = await self._open(made, attempts)
-        await self.reported.record(newest, [*made.held, *late, *made.notices])
+        late, failed = await self._open(made, attempts)
+        unrecorded = await self.reported.record(newest, [*made.held, *late, *made.notices])
         self.changed = True
-        return made
+        return made, {**unrecorded, **failed}
 
-    async def _open(self, made: Plan, attempts: Mapping[JobKey, Attempt]) -> list[Finding]:
+    async def _open(
+        self, made: Plan, attempts: Mapping[JobKey, Attempt]
+    ) -> tuple[list[Finding], Mapping[JobKey, LedgerUnusable]]:
         """
-        Record the intents that a plan orders, and drive each from when it is on record; return what had no room.
+        Record the intents that a plan orders, and drive each from when it is on record; return what had no room, and why
+        some could not be recorded.
         """
-        late, drafted = [], drafting(self.view.terms, attempts, targets=self.targets)
+        late, failed, drafted = [], {}, drafting(self.view.terms, attempts, targets=self.targets)
         async for order, intent in opened(made.orders, self.enforcer.ledger, drafted, self.planner.room.quota):
-            if intent is None:
+            if isinstance(intent, LedgerUnusable):
+                failed[order.key] = intent
+            elif intent is None:
                 late.append(beaten(order))
                 self.view.held.add(order.key)
             else:
                 self._drive(intent, self.targets[order.decision.job.target])
-        return late
+        return late, failed
 
     async def decide_due(self, target: Target) -> int | None:
         """
@@ -256,13 +265,15 @@ class Cycle:
 
         Whoever asks while they are looked for shares the next look.
         """
-        return await self._resumed()
+        return await self.resumes()
 
     async def _resume(self, _: Sequence[JobKey]) -> int:
         # One that ends while the ledger is read is not left.
         busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
         there = await self.enforcer.ledger.open_intents(besides=busy)
-        left = [one for one in there if mine(one.draft.key)]
+        # Those of a target that is about to begin are taken up, and counted, when it has.
+        waiting = self.targets.keys() - self.active
+        left = [one for one in there if mine(one.draft.key) and one.draft.target not in waiting]
         strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
         self.view.remember(await self.enforcer.ledger.sightings(strange))
         for intent in await within_limits(left, self.planner.room, self.enforcer):

@@ -88,7 +88,8 @@ class Gate:
             hold = self._paused_by_file()
         else:
             open_for, paused = await asyncio.gather(self.broken(target.name, policy), self.paused())
-            hold = paused or open_for
+            # While the ledger was asked, somebody may have put the file there.
+            hold = self._paused_by_file() or paused or open_for
         if target.terminator is None:
             return DISARMED
         # The lease is asked last, since it may be lost while the others are; it has to last until the call is over.

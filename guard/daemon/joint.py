@@ -35,7 +35,7 @@ class Joint(Generic[T]):
         Return what came of it for all; raises what *acted* raises.
         """
         self._wanted.update(dict.fromkeys(keys))
-        if self._next is None:
+        if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._act())
             # If nobody waits for it any more, nobody needs its failure either.
             self._next.add_done_callback(lambda done: done.cancelled() or done.exception())

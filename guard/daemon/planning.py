@@ -93,10 +93,11 @@ class Planner:
         if not any(one.matches or one.key in view.held for one in decisions):
             return Plan(), {}
         matching = {one.key for one in decisions if one.matches}
-        now_ms, room = max(one.at_ms for one in decisions), self.room
+        room = self.room
         # Those on their way now stay busy for this plan, also if one of them ends while the ledger is read.
         driven, names = set(driving), {one.job.target for one in decisions}
-        since_ms = None if room.allowance().is_boundless else room.since(now_ms)
+        # The services of several targets may have several clocks: by the one that is behind the window is the longest.
+        since_ms = None if room.allowance().is_boundless else room.since(min(one.at_ms for one in decisions))
         before = await ledger.before(matching, since_ms=since_ms, rules=self._new_rules(decisions))
         standing = await self._shut(
             Standing(
@@ -114,13 +115,13 @@ class Planner:
             names,
             before,
         )
-        made = plan(decisions, standing, now_ms=now_ms)
+        made = plan(decisions, standing)
         if await self.breakers.trip(made.orders, self.rules.breaker, dear=self.rules.dear):
             standing = await self._shut(standing, names, before)
-            made = plan(decisions, standing, now_ms=now_ms)
+            made = plan(decisions, standing)
         held = {one.key for one in made.held if one.reason not in (OBSERVED, SPARED)}
-        if view.note_holds([one.key for one in decisions], held, now_ms=now_ms):
-            made = plan(decisions, standing, now_ms=now_ms)
+        if view.note_holds({one.key: one.at_ms for one in decisions}, held):
+            made = plan(decisions, standing)
         return made, before.attempts
 
     async def walked(self, target: Target, inventory: Inventory) -> None:

@@ -2,7 +2,9 @@
 What was reported of matches that led to no call: each once in the ledger, and what is held back now.
 """
 
-from collections.abc import Container, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -13,6 +15,7 @@ from guard.core.harm import match_ms
 from guard.core.plan import OBSERVED, SPARED, Finding, Order, finding
 from guard.daemon.drafts import stake_of
 from guard.daemon.enforce import Enforcer
+from guard.errors import LedgerUnusable
 
 EVENTS = {"notify": "policy.notified", OBSERVED: "policy.observed", SPARED: "policy.observed"}
 
@@ -29,11 +32,30 @@ class Reported:
     held: dict[JobKey, tuple[Finding, ...]] = field(default_factory=dict)
     _known: dict[JobKey, set[tuple[int, str, str]]] = field(default_factory=dict)
 
-    async def record(self, decisions: Sequence[Decision], findings: Sequence[Finding]) -> None:
+    async def record(self, decisions: Sequence[Decision], findings: Sequence[Finding]) -> Mapping[JobKey, LedgerUnusable]:
         """
-        Record what is new of the findings on these decisions, count and log it, and note what is held back.
+        Record what is new of the findings on these decisions, count and log it, and note what is held back. Return the jobs
+        of targets about which nothing could be recorded, and why.
+
+        What is about one target is recorded by the time of its own service, and whatever becomes of the others.
         """
-        at_ms, by_key = max((one.at_ms for one in decisions), default=0), {one.key: one for one in decisions}
+        about: defaultdict[str, tuple[list[Decision], list[Finding]]] = defaultdict(lambda: ([], []))
+        names = {one.key: one.job.target for one in decisions}
+        for decision in decisions:
+            about[decision.job.target][0].append(decision)
+        for one in findings:
+            about[names[one.key]][1].append(one)
+        ends = await asyncio.gather(*(self._record(*some) for some in about.values()), return_exceptions=True)
+        failed: dict[JobKey, LedgerUnusable] = {}
+        for (some, _), end in zip(about.values(), ends, strict=True):
+            if isinstance(end, LedgerUnusable):
+                failed.update(dict.fromkeys((one.key for one in some), end))
+            elif end is not None:
+                raise end
+        return failed
+
+    async def _record(self, decisions: Sequence[Decision], findings: Sequence[Finding]) -> None:
+        at_ms, by_key = max(one.at_ms for one in decisions), {one.key: one for one in decisions}
         acts_on = self.enforcer.gate.lease.acts_on
         fresh = [
             self._with_stake(one, by_key[one.key], at_ms) if one.reason == OBSERVED else one

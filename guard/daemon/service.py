@@ -213,7 +213,8 @@ class Service:
         self.tenures.show_leases()
         released = await self.standby.look()
         await self._decide_again(needed=released)
-        await self.standby.take_up()
+        if not self.stop.is_set():
+            await self.standby.take_up()
         if self.cycle.changed:
             self.cycle.show()
         self.cycle.enforcer.metrics.left_open(*await self.cycle.enforcer.ledger.open_since())

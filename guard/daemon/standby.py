@@ -65,7 +65,11 @@ class Standby:
             self._taken_up_s = now_s
             gate.unheld.difference_update(names)
             # All at once, so that they share a plan.
-            await asyncio.gather(*(cycle.take_up(cycle.targets[name]) for name in sorted(names)))
+            try:
+                await asyncio.gather(*(cycle.take_up(cycle.targets[name]) for name in sorted(names)))
+            except BaseException:
+                gate.unheld.update(names)
+                raise
 
     def notes(self) -> list[str]:
         """

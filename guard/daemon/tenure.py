@@ -85,10 +85,11 @@ class Tenure:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # What others asked for together with it goes on, but begins nothing of a target that is not active.
-        await self.cycle.acts.quiet()
         drives = [task for task in self.cycle.driving.values() if task.get_name().endswith(f" {name}")]
-        left = await drained(drives, ending=self.ending, within_s=within_s)
+        # What others asked for together with it goes on, but begins nothing of a target that is not active.
+        left, _, _ = await asyncio.gather(
+            drained(drives, ending=self.ending, within_s=within_s), self.cycle.acts.quiet(), self.cycle.resumes.quiet()
+        )
         async with self.parting:
             let_go(self.cycle, self.target)
             # A hundred that end together leave the heart its turn in between.

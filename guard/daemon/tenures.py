@@ -108,18 +108,18 @@ class Tenures:
             return
         cycle, ledger = self.cycle, self.cycle.enforcer.ledger
         book = cycle.view.terms.prices
-        cycle.enforcer.metrics.begin(new, cycle.view.policies, "" if book is None else book.currency)
         potentials, clawed_back = await ledger.savings.counted()
+        tallies = await ledger.tallies()
+        # The heart has gone on meanwhile; nothing waits from here to where the tenures have begun.
+        fit = {name: term for name, term in self._fit().items() if name in new}
+        cycle.enforcer.metrics.begin(fit, cycle.view.policies, "" if book is None else book.currency)
         cycle.enforcer.metrics.seed(
-            [one for one in await ledger.tallies() if one.target in new],
+            [one for one in tallies if one.target in fit],
             {},
-            [one for one in potentials if one.target in new],
-            [one for one in clawed_back if one.target in new],
+            [one for one in potentials if one.target in fit],
+            [one for one in clawed_back if one.target in fit],
         )
-        # The heart has gone on meanwhile.
-        for name, term in self._fit().items():
-            if name not in new:
-                continue
+        for name, term in fit.items():
             self.health[name] = Health()
             self.now[name] = Tenure(
                 health=self.health[name],
@@ -137,8 +137,6 @@ class Tenures:
                 parting=self._parting,
             )
             self.now[name].begin()
-        for name in new - self.now.keys():
-            cycle.enforcer.metrics.end(name)
         # Intents that an earlier holder left; those of the targets that were there before have been taken up long ago.
         await cycle.resume()
 

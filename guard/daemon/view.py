@@ -200,14 +200,14 @@ class View:
             self._uncount(one)
         return one
 
-    def note_holds(self, keys: Iterable[JobKey], held: set[JobKey], *, now_ms: int) -> bool:
+    def note_holds(self, now_ms: Mapping[JobKey, int], held: set[JobKey]) -> bool:
         """
         Note which of these jobs are held back now; return whether one of them was released, whose moment is then known.
         """
-        released = [key for key in keys if key in self.held and key not in held]
+        released = {key: at_ms for key, at_ms in now_ms.items() if key in self.held and key not in held}
         self.held |= held
         self.held.difference_update(released)
-        self.released_ms.update(dict.fromkeys(released, now_ms))
+        self.released_ms.update(released)
         return bool(released)
 
     def take_policies(self, policies: PolicySet, *, now_ms: int, terms: Terms | None = None) -> None:

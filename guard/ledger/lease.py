@@ -133,8 +133,9 @@ class SqlLease:
         now_s = self._clock.monotonic()
         hearts = heard(before, ((name, beats) for name, beats in there if name != self.instance), steady_s=now_s)
         self._observed = replace(self._observed, hearts=hearts)
-        silent_s = self._durations.lease_ms / 1000
-        stopped = any(now_s - heart.since_s > silent_s for heart in hearts.values())
+        # Only one that fell silent since the last beat: that beat has done about the others what there was to do.
+        silent_s, beaten_s = self._durations.lease_ms / 1000, self._beat.monotonic_s
+        stopped = any(beaten_s - heart.since_s <= silent_s < now_s - heart.since_s for heart in hearts.values())
         return self._hurry or stopped or not before.keys() <= hearts.keys()
 
     def terms(self) -> Mapping[str, Term]:
@@ -188,7 +189,7 @@ class SqlLease:
             if project is not None and term is not None:
                 mine = {project: term.token}
                 await self._ledger.write("take a lease back", lambda at: give_back(at, instance, mine))
-                del self._terms[project]
+                self._terms.pop(project, None)
             return
         self._beat = None
         self._terms.clear()

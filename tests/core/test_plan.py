@@ -23,11 +23,11 @@ ANN = Condition("user", "eq", "ann")
 ANY_PHASE = policy(clause=All((Condition("phase", "ne", "Never"),)))
 
 
-def made(*decisions: Decision, now_ms: int = NOW, **standing: Any) -> Plan:
+def made(*decisions: Decision, **standing: Any) -> Plan:
     """
     Return the plan of these decisions.
     """
-    return plan(decisions, Standing(**standing), now_ms=now_ms)
+    return plan(decisions, Standing(**standing))
 
 
 def ordered(built: Plan) -> list[str]:

@@ -267,7 +267,7 @@ def test_only_a_match_is_ever_planned(policies, jobs, standing):
     Every order is a MATCH of a policy that terminates, on a job that can be terminated and that nothing spares.
     """
     decisions = [decision_on(policies, job) for job in jobs]
-    orders = plan(decisions, standing, now_ms=NOW).orders
+    orders = plan(decisions, standing).orders
     for order in orders:
         job, clause = order.decision.job, order.judgement.policy.clause
         assert order.judgement.policy.mode is Mode.ENFORCE
@@ -314,8 +314,8 @@ def test_an_unreadable_fact_never_adds_an_order(policies, job, data):
     """
     Whatever becomes unreadable, no order is added, exemptions included.
     """
-    after = plan([decision_on(policies, one_worse(job, data))], Standing(), now_ms=NOW).orders
-    assert not after or plan([decision_on(policies, job)], Standing(), now_ms=NOW).orders
+    after = plan([decision_on(policies, one_worse(job, data))], Standing()).orders
+    assert not after or plan([decision_on(policies, job)], Standing()).orders
 
 
 @settings(max_examples=150, deadline=None)
@@ -330,8 +330,8 @@ def test_a_fact_that_goes_missing_never_adds_an_order(clauses, job, name):
     absent = replace(job, **{name: {} if name == "annotations" else ABSENT})
     if name == "pool_id" and not isinstance(job.pool_id, str):
         absent = job
-    after = plan([decision_on(policies, absent)], Standing(), now_ms=NOW).orders
-    assert not after or plan([decision_on(policies, job)], Standing(), now_ms=NOW).orders
+    after = plan([decision_on(policies, absent)], Standing()).orders
+    assert not after or plan([decision_on(policies, job)], Standing()).orders
 
 
 @EXAMPLES
@@ -342,7 +342,7 @@ def test_the_order_of_jobs_changes_nothing(policies, jobs, standing, random):
     """
     decisions = [decision_on(policies, job) for job in jobs]
     shuffled = random.sample(decisions, len(decisions))
-    assert plan(shuffled, standing, now_ms=NOW) == plan(decisions, standing, now_ms=NOW)
+    assert plan(shuffled, standing) == plan(decisions, standing)
 
 
 GRID = 45

@@ -6,9 +6,10 @@ import asyncio
 from types import SimpleNamespace
 
 from daemon_stand import ONE_DAY, on_stand, running
-from test_service import Daemon
+from test_service import Daemon, on_daemon
 from test_tenures import series_of, until
 
+from guard.core.limits import Limits
 from guard.daemon.heart import Heart
 from guard.daemon.standby import AGAIN_S, Standby
 from guard.errors import LedgerUnusable
@@ -193,6 +194,7 @@ def test_a_lease_that_went_before_its_tenure_began():
         await stand.walk()
         assert stand.value("terminations_total", target="lab", policy="one-day", outcome="confirmed") == 1
         stand.begin()
+        stand.metrics.end("lab")
         tenures = Daemon(stand, ONE_DAY).service.tenures
         there = dict(stand.lease.had)
         counted = stand.raw.savings.counted
@@ -214,3 +216,66 @@ def test_a_lease_that_went_before_its_tenure_began():
             await one.end(within_s=0.0, why="the test ends")
 
     on_stand(act, running())
+
+
+def test_an_intent_of_a_target_that_has_not_begun_is_counted_once():
+    """
+    A lease that a beat brings while another target is taken over waits for its own turn, with what is on record of it.
+    """
+
+    async def act(stand, daemon):
+        stand.cycle.stopped = True
+        await stand.cycle.walk(stand.target)
+        stand.limits = Limits(max_terminations=0)
+        stand.begin()
+        daemon = Daemon(stand, ONE_DAY)
+        daemon.service.heart.every_s = 0.1
+        stand.lease.had = {"other": Term(token=1)}
+        resume = stand.cycle.resumes.acted
+
+        async def beaten(keys):
+            stand.lease.had.setdefault("lab", Term(token=1))
+            return await resume(keys)
+
+        stand.cycle.resumes.acted = beaten
+        async with daemon.running():
+            await until(lambda: "lab" in daemon.service.tenures.now and not stand.cycle.driving)
+            await until(lambda: stand.value("terminations_total", target="lab", policy="one-day", outcome="held_back"))
+            (intent,) = await stand.raw.intents()
+            assert intent.outcome.value == "held_back"
+            assert stand.value("terminations_total", target="lab", policy="one-day", outcome="held_back") == 1
+
+    on_daemon(act, running(), targets=("lab", "other"))
+
+
+def test_nothing_is_taken_up_while_the_service_ends():
+    """
+    What a late renewal held back is for the next start once this one was told to stop.
+    """
+
+    async def act(stand, daemon):
+        taken = []
+
+        async def take_up():
+            taken.append(True)
+
+        async with daemon.running():
+            await until(lambda: daemon.service.ready() == [])
+            daemon.service.stop.set()
+            daemon.service.standby = Taking(take_up, daemon.service.standby)
+            await daemon.service._look_around()
+        assert taken == []
+
+    on_daemon(act, running("young", hours=1))
+
+
+class Taking:
+    """
+    A standby that takes up in another way.
+    """
+
+    def __init__(self, take_up, standby):
+        self.take_up, self._standby = take_up, standby
+
+    def __getattr__(self, name):
+        return getattr(self._standby, name)

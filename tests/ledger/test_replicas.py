@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import sqlalchemy as sa
-from ledger_cases import DRAFT, KEY, ToldClock
+from ledger_cases import DRAFT, KEY, ToldClock, use
 
 from guard.core.leasing import Durations
 from guard.core.protocol import Outcome, State
@@ -447,3 +447,29 @@ def test_what_was_nobodys_goes_to_who_is_set_to_serve_it_again(lasting_url):
             assert not one.lease.acts_on(KEY)
 
     asyncio.run(work())
+
+
+def test_a_dead_holder_of_what_nobody_serves_hurries_nobody_for_ever():
+    """
+    Its row stays, since a lease is its; the beat after it fell silent has done what there was to do.
+    """
+
+    async def act(ledger):
+        dead = Replica("dead", ledger, {"old": ("cn-north-4", "old-project")})
+        live = Replica("live", ledger, {"t": ("cn-north-4", "t-project")})
+        await dead.lease.acquire()
+        await dead.beat()
+        await dead.beat(after_s=6)
+        await live.lease.acquire()
+        await live.beat()
+        await live.beat(after_s=20)
+        live.clock.pass_by(31)
+        hurried = 0
+        for _ in range(100):
+            if await live.lease.watch():
+                hurried += 1
+                await live.beat()
+            live.clock.pass_by(0.5)
+        assert (live.has(), hurried) == (["t"], 1)
+
+    use("sqlite://", act)

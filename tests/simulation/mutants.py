@@ -281,7 +281,7 @@ MUTANTS = (
     ),
     Mutant(
         "does not ask before a call whether the breaker is open",
-        ((GATE, "hold = paused or open_for", "hold = paused"),),
+        ((GATE, "hold = self._paused_by_file() or paused or open_for", "hold = self._paused_by_file() or paused"),),
         known(at("show.sent", "trip", "policy", "one"), breaker=True),
     ),
     Mutant(
