@@ -26,6 +26,7 @@ MATCHED_FOR_MS = 40_000
 LONGEST_INTENT_MS = 100_000
 UNCHANGED_MS = 70_000
 LATE_MS = 1_000
+ONE_CLOCK_MS = 50
 FENCED = frozenset({"intent", "sending", "accepted", "denied", "close", "remember", "walk", "findings"})
 NOTHING_DONE = frozenset({"held_back", "exempt", "refused", "no_longer_matches"})
 
@@ -301,7 +302,8 @@ class Oracle:
     def _check_deadline(self, daemon: Any, job: TrueJob, policy: str, deadline_ms: int) -> None:
         """
         Judge the deadline of a new intent: to the millisecond, as long as nothing but time has changed for a while, and no
-        answer lacked one of a job's two clocks, which differ by some milliseconds.
+        answer lacked one of a job's two clocks, which differ by some milliseconds. Of a job that has one clock only, it is as
+        exact as the way of the answer that told it.
         """
         world, since_ms = self.world, self.world.true_ms() - UNCHANGED_MS
         rule = next((one for one in world.in_force(daemon).policies if one.name == policy), None)
@@ -310,7 +312,8 @@ class Oracle:
         if rule is None or world.edits or world.halves or len(recent) > 1 or "waiting" in str(rule.clause):
             return
         shown = Shown(job, job.now, frozenset(), world.true_ms())
-        facts = shown.facts(deadline_ms, world.prices_in_force(daemon))
+        by_one_clock = bool(job.now.hidden & {"start", "duration"})
+        facts = shown.facts(deadline_ms + by_one_clock * ONE_CLOCK_MS, world.prices_in_force(daemon))
         if job.now.phase == "Running" and verdict(rule, facts) is not True:
             world.fail(f"the deadline of {job.name} by policy {policy} lies before its match: {facts}")
 
