@@ -303,7 +303,8 @@ class Oracle:
         """
         Judge the deadline of a new intent: to the millisecond, as long as nothing but time has changed for a while, and no
         answer lacked one of a job's two clocks, which differ by some milliseconds. Of a job that has one clock only, it is as
-        exact as the way of the answer that told it.
+        exact as the way of the answer that told it; so it is of one that was read as it started: its start lies after the
+        earliest moment of that answer, by which it is reckoned, and is no clock then.
         """
         world, since_ms = self.world, self.world.true_ms() - UNCHANGED_MS
         rule = next((one for one in world.in_force(daemon).policies if one.name == policy), None)
@@ -312,7 +313,7 @@ class Oracle:
         if rule is None or world.edits or world.halves or len(recent) > 1 or "waiting" in str(rule.clause):
             return
         shown = Shown(job, job.now, frozenset(), world.true_ms())
-        by_one_clock = bool(job.now.hidden & {"start", "duration"})
+        by_one_clock = bool(job.now.hidden & {"start", "duration"}) or job.name in world.read_at_start
         facts = shown.facts(deadline_ms + by_one_clock * ONE_CLOCK_MS, world.prices_in_force(daemon))
         if job.now.phase == "Running" and verdict(rule, facts) is not True:
             world.fail(f"the deadline of {job.name} by policy {policy} lies before its match: {facts}")

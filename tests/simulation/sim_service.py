@@ -25,6 +25,7 @@ REGION, PROJECT, TARGET = "cn-north-4", "p", "lab"
 WAY_S = 0.02
 GIVES_UP_S = 20.0
 STALE_MS = 30_000
+AT_START_MS = 100
 PAGE = 3
 
 
@@ -351,6 +352,8 @@ class SimSource:
 
         def show(job: TrueJob) -> Shown | None:
             version = job.at(moment_ms)
+            if version is not None and version.start_ms and 0 <= moment_ms - version.start_ms < AT_START_MS:
+                self._world.read_at_start.add(job.name)
             return None if version is None else Shown(job, version, version.hidden | more, moment_ms)
 
         return show

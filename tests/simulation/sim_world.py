@@ -90,6 +90,7 @@ class World:
         self.prices = {ECO: plan.prices[0], FULL: plan.prices[1]}
         self.edits = 0
         self.halves = 0  # answers that lacked a clock of their jobs
+        self.read_at_start: set[str] = set()  # jobs that were told of within an answer's way from their start
         self.turns = 0
         self._places: dict[str, int] = {}
         self._waiting: dict[str, dict[int, list[Item]]] = {}
