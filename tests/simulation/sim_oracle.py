@@ -302,9 +302,9 @@ class Oracle:
     def _check_deadline(self, daemon: Any, job: TrueJob, policy: str, deadline_ms: int) -> None:
         """
         Judge the deadline of a new intent: to the millisecond, as long as nothing but time has changed for a while, and no
-        answer lacked one of a job's two clocks, which differ by some milliseconds. Of a job that has one clock only, it is as
-        exact as the way of the answer that told it; so it is of one that was read as it started: its start lies after the
-        earliest moment of that answer, by which it is reckoned, and is no clock then.
+        answer lacked one of a job's two clocks, which differ by some milliseconds. Of a job that has one clock only, it is
+        as exact as the way of the answer that told it; so it is of one that was read as it started: its start lies after
+        the earliest moment of that answer, by which it is reckoned, and is no clock then.
         """
         world, since_ms = self.world, self.world.true_ms() - UNCHANGED_MS
         rule = next((one for one in world.in_force(daemon).policies if one.name == policy), None)
