@@ -493,3 +493,20 @@ def test_a_full_policy_leaves_room_to_others():
     decisions = [aged("a", 40 * HOUR_MS), aged("b", 30 * HOUR_MS), decided(running(26 * HOUR_MS, key=key("c")), second)]
     built = made(*decisions, allowance=Allowance(total=None, bounds=Bounds(per_policy=1)))
     assert (ordered(built), [one.key.job_id for one in built.held]) == (["a", "c"], ["b"])
+
+
+def test_each_who_asked_is_told_of_its_own_jobs():
+    """
+    A plan for several, cut down to some of its jobs, has what is about those and nothing else.
+    """
+    policies = [
+        ENFORCED,
+        policy(OVER_A_DAY, name="tell", action=Act.NOTIFY),
+        policy(OVER_A_DAY, name="see", mode=Mode.OBSERVE),
+    ]
+    built = made(*(decided(running(key=key(name)), *policies) for name in ("a", "b", "c")))
+    for names in ([], ["b"], ["c", "a", "d"]):
+        part, wanted = built.of([key(name) for name in names]), {key(name) for name in names} - {key("d")}
+        for whole, some in ((built.orders, part.orders), (built.held, part.held), (built.notices, part.notices)):
+            assert {one.key for one in some} == wanted
+            assert list(some) == [one for one in whole if one.key in wanted]
