@@ -164,11 +164,8 @@ class Plan:
         Return what is about these jobs.
         """
         these = set(keys)
-        return Plan(
-            orders=tuple(one for one in self.orders if one.key in these),
-            held=tuple(one for one in self.held if one.key in these),
-            notices=tuple(one for one in self.notices if one.key in these),
-        )
+        held, notices = (tuple(one for one in some if one.key in these) for some in (self.held, self.notices))
+        return Plan(orders=tuple(one for one in self.orders if one.key in these), held=held, notices=notices)
 
 
 def plan(decisions: Sequence[Decision], standing: Standing) -> Plan:

@@ -18,7 +18,7 @@ from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import drafting
 from guard.daemon.enforce import Enforcer
 from guard.daemon.joint import Joint
-from guard.daemon.leftovers import Orphans, within_limits
+from guard.daemon.leftovers import Leftovers
 from guard.daemon.opening import opened
 from guard.daemon.planning import Planner, Rules
 from guard.daemon.precedence import LONGEST_PAGE_S
@@ -67,13 +67,13 @@ class Cycle:
     breakers: Breakers = field(init=False)
     acts: Joint[tuple[Plan, Mapping[JobKey, LedgerUnusable]]] = field(init=False)
     resumes: Joint[int] = field(init=False)
-    _orphans: Orphans = field(init=False)
+    _leftovers: Leftovers = field(init=False)
 
     def __post_init__(self) -> None:
         self.active.update(self.targets)
         self.acts = Joint(acted=self._act, turn=lambda: self._planning)
         self.resumes = Joint(acted=self._resume, turn=lambda: self._planning)
-        self._orphans = Orphans(view=self.view, enforcer=self.enforcer)
+        self._leftovers = Leftovers(view=self.view, enforcer=self.enforcer)
         gate, metrics, ledger = self.enforcer.gate, self.enforcer.metrics, self.enforcer.ledger
         self.breakers = Breakers(view=self.view, gate=gate, metrics=metrics, targets=self.targets, active=self.active)
         self.reported, self.remembering = Reported(self.enforcer), Remembering(ledger, self.view, gate.lease)
@@ -268,18 +268,10 @@ class Cycle:
         return await self.resumes()
 
     async def _resume(self, _: Sequence[JobKey]) -> int:
-        # One that ends while the ledger is read is not left.
-        busy, mine = set(self.driving), self.enforcer.gate.lease.acts_on
-        there = await self.enforcer.ledger.open_intents(besides=busy)
-        # Those of a target that is about to begin are taken up, and counted, when it has.
-        waiting = self.targets.keys() - self.active
-        left = [one for one in there if mine(one.draft.key) and one.draft.target not in waiting]
-        strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
-        self.view.remember(await self.enforcer.ledger.sightings(strange))
-        for intent in await within_limits(left, self.planner.room, self.enforcer):
-            target = await self._orphans.target_of(intent, self.targets)
-            if target is not None:
-                self._drive(intent, target)
+        # One that ends while the ledger is read is not left; those of a target that is about to begin are taken up then.
+        left = await self._leftovers.find(busy=set(self.driving), but=self.targets.keys() - self.active)
+        async for intent, target in self._leftovers.owned(left, self.targets, self.planner.room):
+            self._drive(intent, target)
         return len(left)
 
     def show(self) -> None:

@@ -2,11 +2,12 @@
 What becomes of open intents that an earlier process left and that are not taken up: they are held back, and planned anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
+from guard.core.facts import JobKey
 from guard.core.limits import without_room
 from guard.core.protocol import Outcome
 from guard.core.records import Closing, Intent
@@ -45,16 +46,36 @@ async def within_limits(left: Sequence[Intent], room: Room, enforcer: Enforcer) 
 
 
 @dataclass(slots=True, kw_only=True)
-class Orphans:
+class Leftovers:
     """
-    Tells whose the intents are that nobody drives, and ends those that are nobody's; each is told of once.
+    The open intents that nobody drives, of which those that are nobody's are ended; each of these is told of once.
     """
 
     view: View
     enforcer: Enforcer
     _told: set[int] = field(default_factory=set)
 
-    async def target_of(self, intent: Intent, targets: Mapping[str, Target]) -> Target | None:
+    async def find(self, *, busy: Collection[JobKey], but: Collection[str]) -> list[Intent]:
+        """
+        Return the open intents of jobs that are not *busy*, without those of the targets *but* and those of other replicas.
+        """
+        there, mine = await self.enforcer.ledger.open_intents(besides=busy), self.enforcer.gate.lease.acts_on
+        left = [one for one in there if mine(one.draft.key) and one.draft.target not in but]
+        strange = [one.draft.key for one in left if one.draft.key not in self.view.watched]
+        self.view.remember(await self.enforcer.ledger.sightings(strange))
+        return left
+
+    async def owned(
+        self, left: Sequence[Intent], targets: Mapping[str, Target], room: Room
+    ) -> AsyncIterator[tuple[Intent, Target]]:
+        """
+        Yield those for which the limits have room, each with the one of *targets* that goes on with it.
+        """
+        for intent in await within_limits(left, room, self.enforcer):
+            if (target := await self._target_of(intent, targets)) is not None:
+                yield intent, target
+
+    async def _target_of(self, intent: Intent, targets: Mapping[str, Target]) -> Target | None:
         """
         Return the one of *targets* that goes on with an intent, or None if it is no longer configured.
         """

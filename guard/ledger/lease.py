@@ -125,7 +125,8 @@ class SqlLease:
         """
         Look at the hearts of the others; tell whether to renew now rather than when the retry period is over.
         """
-        if not self._shared or self._beat is None:
+        beat = self._beat
+        if not self._shared or beat is None:
             return False
         before = self._observed.hearts
         there = await self._ledger.read("look at the replicas", hearts_now, apart=True)
@@ -134,7 +135,7 @@ class SqlLease:
         hearts = heard(before, ((name, beats) for name, beats in there if name != self.instance), steady_s=now_s)
         self._observed = replace(self._observed, hearts=hearts)
         # Only one that fell silent since the last beat: that beat has done about the others what there was to do.
-        silent_s, beaten_s = self._durations.lease_ms / 1000, self._beat.monotonic_s
+        silent_s, beaten_s = self._durations.lease_ms / 1000, beat.monotonic_s
         stopped = any(beaten_s - heart.since_s <= silent_s < now_s - heart.since_s for heart in hearts.values())
         return self._hurry or stopped or not before.keys() <= hearts.keys()
 

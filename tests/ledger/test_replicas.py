@@ -473,3 +473,29 @@ def test_a_dead_holder_of_what_nobody_serves_hurries_nobody_for_ever():
         assert (live.has(), hurried) == (["t"], 1)
 
     use("sqlite://", act)
+
+
+def test_a_look_at_the_others_while_the_own_heart_is_buried():
+    """
+    The two go on beside each other: a look that comes back after the leases were lost asks for no beat, and fails not.
+    """
+
+    async def act(ledger):
+        one = Replica("one", ledger, {"t": ("cn-north-4", "t-project")})
+        other = Replica("two", ledger, {})
+        await one.lease.acquire()
+        await other.lease.acquire()
+        await one.beat()
+        await one.lease.watch()
+        read = ledger.read
+
+        async def slow(what, work, **how):
+            found = await read(what, work, **how)
+            await one.lease.release()
+            return found
+
+        ledger.read = slow
+        assert await one.lease.watch() is False
+        assert not one.lease.held("t")
+
+    use("sqlite://", act)

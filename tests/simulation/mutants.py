@@ -239,9 +239,9 @@ MUTANTS = (
         "leaves the intents of an earlier process open",
         (
             (
-                "daemon/cycle.py",
-                "            if target is not None:\n                self._drive",
-                "            if False:\n                self._drive",
+                "daemon/leftovers.py",
+                "is not None:\n                yield intent, target",
+                "is not None and False:\n                yield intent, target",
             ),
         ),
         known(at("committed:intent", "crash", 0.5)),
