@@ -4,6 +4,7 @@ The end of a daemon: the signals that ask for it, and what is on its way gets so
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,23 @@ from typing import Any
 @contextlib.contextmanager
 def obeyed(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
     """
-    Call these handlers when their signals come, on the event loop, while the context lasts.
+    Call these handlers when their signals come, on the event loop, while the context lasts; for the main thread.
+
+    The loop's own ``add_signal_handler`` learns the signal from a byte in the pipe that also wakes the loop, and loses it if
+    that is full: as when hundreds of answers of the ledger's threads come while one turn of the loop takes long.
     """
-    loop = asyncio.get_running_loop()
+    loop, before = asyncio.get_running_loop(), {}
     for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
+
+        def come(number: int, frame: object, handler: Callable[[], object] = handler) -> None:
+            loop.call_soon_threadsafe(handler)
+
+        before[number] = signal.signal(number, come)
     try:
         yield
     finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
+        for number, earlier in before.items():
+            signal.signal(number, earlier or signal.SIG_DFL)
 
 
 async def drained(tasks: Sequence[asyncio.Task[Any]], *, ending: asyncio.Event, within_s: float) -> int:
