@@ -126,18 +126,18 @@ async def scan(
                 await cycle.resume()
             walks = [_walk(guard, name) for name in cycle.targets]
             report.targets = list(await asyncio.gather(*walks))
-            tasks = list(cycle.driving.values())
+            tasks = list(cycle.drives.under_way.values())
             if tasks:
                 await asyncio.wait(tasks, timeout=wait_s)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if cycle.broken is not None:
-                raise cycle.broken
+            if cycle.drives.broken is not None:
+                raise cycle.drives.broken
         finally:
             beating.cancel()
         await Estimating(endings=Endings(cycle=cycle, clock=guard.clock)).once()
-        intents = [*cycle.settled, *await guard.ledger.open_intents()]
+        intents = [*cycle.drives.settled, *await guard.ledger.open_intents()]
         decisions = list(cycle.view.decisions.values())
         report.rows = rows(decisions, intents, cycle.held)
         verdicts = cycle.view.verdicts()

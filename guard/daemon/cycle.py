@@ -11,11 +11,10 @@ import structlog
 from guard.core.decide import Decision
 from guard.core.facts import Inventory, Job, JobKey
 from guard.core.plan import Attempt, Finding, Plan
-from guard.core.protocol import LAST
-from guard.core.records import Intent
 from guard.daemon.breakers import Breakers
 from guard.daemon.deadlines import Deadlines
 from guard.daemon.drafts import drafting
+from guard.daemon.drives import Drives
 from guard.daemon.enforce import Enforcer
 from guard.daemon.joint import Joint
 from guard.daemon.leftovers import Leftovers
@@ -31,8 +30,6 @@ from guard.daemon.view import View
 from guard.errors import BadInput, LedgerUnusable, TargetError
 
 CHUNK = 500
-# A page that was read before the end of a job was recorded cannot come in later than this.
-STALE_AFTER_MS = 10 * 60_000
 
 log = structlog.get_logger("guard")
 
@@ -42,9 +39,8 @@ class Cycle:
     """
     Runs cycles over the targets.
 
-    *driving* are the intents on their way to an outcome in this process, *settled* those that got theirs here. *ended* says
-    when the end of a job was recorded, whose older readings count no more. *broken* is set once the ledger failed under an
-    intent. *changed* is set while the gauges are behind the decisions. Only targets that are *active* are acted on.
+    *drives* are the intents on their way to an outcome. *changed* is set while the gauges are behind the decisions. Only
+    targets that are *active* are acted on.
     """
 
     targets: Mapping[str, Target]
@@ -52,15 +48,11 @@ class Cycle:
     enforcer: Enforcer
     rules: Rules
     deadlines: Mapping[str, Deadlines]
-    driving: dict[JobKey, asyncio.Task[Intent]] = field(default_factory=dict)
-    settled: list[Intent] = field(default_factory=list)
-    ended: dict[JobKey, int] = field(default_factory=dict)
-    broken: LedgerUnusable | None = None
     changed: bool = False
-    stopped: bool = False  # the process ends, so nothing is driven any more
     active: set[str] = field(default_factory=set)
     _walks: int = 0
     _planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    drives: Drives = field(init=False)
     reported: Reported = field(init=False)
     remembering: Remembering = field(init=False)
     recall: Recall = field(init=False)
@@ -71,6 +63,7 @@ class Cycle:
 
     def __post_init__(self) -> None:
         self.active.update(self.targets)
+        self.drives = Drives(enforcer=self.enforcer, active=self.active, closed=self._expect)
         self.acts = Joint(acted=self._act, turn=lambda: self._planning)
         self.resumes = Joint(acted=self._resume, turn=lambda: self._planning)
         self._leftovers = Leftovers(view=self.view, enforcer=self.enforcer)
@@ -112,7 +105,7 @@ class Cycle:
             raise
         await self.recall.close(target, inventory, self.deadlines[target.name], walk=walk)
         # What waited for a complete inventory is planned with the rest.
-        await reading.act(self.view.unsettled(target.name, busy=self.driving) if inventory.complete else ())
+        await reading.act(self.view.unsettled(target.name, busy=self.drives.under_way) if inventory.complete else ())
         await self.planner.walked(target, inventory)
         self.changed = True
         log.info("scan.finished", **reading.told(inventory))
@@ -142,7 +135,7 @@ class Cycle:
         """
         Plan again what is held back of a target, and what a policy terminates and nothing drives. Raises ``LedgerUnusable``.
         """
-        again = self.view.unsettled(target.name, busy=self.driving)
+        again = self.view.unsettled(target.name, busy=self.drives.under_way)
         await self.act(await self._decide_again(target, again))
 
     async def take(self, target: Target, jobs: Sequence[Job], *, walk: int = 0) -> list[JobKey]:
@@ -150,7 +143,7 @@ class Cycle:
         Take in what was read of a target's jobs; return those that may have to be acted on.
         """
         await self.enforcer.precedence.give_way(LONGEST_PAGE_S)
-        live = [one for one in jobs if one.read_at_ms > self.ended.get(one.key, -1)]
+        live = [one for one in jobs if not self.drives.is_of_ended_run(one)]
         for one in await self.remembering.recollect(live):
             # Of a target that was never walked, every job is new.
             if target.name in self.view.complete and isinstance(one.create_time_ms, int):
@@ -158,7 +151,7 @@ class Cycle:
         matter = self.view.take(live, now_ms=(now_ms := target.source.now_ms()), walk=walk)
         for one in live:
             # A walk acts on what it read when it ends, or after seconds; whose moment was awaited does not wait so long.
-            if not self.recall.keep_due(one.key, self.deadlines[target.name], busy=self.driving, now_ms=now_ms):
+            if not self.recall.keep_due(one.key, self.deadlines[target.name], busy=self.drives.under_way, now_ms=now_ms):
                 self._expect(one.key)
         if len(self.view.news) >= BATCH:
             await self.remembering.write()
@@ -187,14 +180,14 @@ class Cycle:
     async def _act(self, keys: Sequence[JobKey]) -> tuple[Plan, Mapping[JobKey, LedgerUnusable]]:
         # While this waited for its turn or for the ledger, newer decisions may have been taken.
         newest = self._newest(keys)
-        made, attempts = await self.planner.plan(newest, driving=list(self.driving))
+        made, attempts = await self.planner.plan(newest, driving=list(self.drives.under_way))
         waiting = self.reported.over_limit(keys) if made.orders else []
         if waiting:
             # There is room: who was held back before comes first if the deadline is older.
             for one in self._newest(waiting):
                 self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
             newest = self._newest([*keys, *waiting])
-            made, attempts = await self.planner.plan(newest, driving=list(self.driving))
+            made, attempts = await self.planner.plan(newest, driving=list(self.drives.under_way))
         late, failed = await self._open(made, attempts)
         unrecorded = await self.reported.record(newest, [*made.held, *late, *made.notices])
         self.changed = True
@@ -215,7 +208,7 @@ class Cycle:
                 late.append(beaten(order))
                 self.view.held.add(order.key)
             else:
-                self._drive(intent, self.targets[order.decision.job.target])
+                self.drives.begin(intent, self.targets[order.decision.job.target])
         return late, failed
 
     async def decide_due(self, target: Target) -> int | None:
@@ -224,7 +217,7 @@ class Cycle:
         """
         queue, now_ms = self.deadlines[target.name], target.source.now_ms()
         if due := queue.take_due(now_ms):
-            urgent = [key for key in due if key not in self.driving]
+            urgent = [key for key in due if key not in self.drives.under_way]
             self.enforcer.precedence.begin(urgent)
             try:
                 ready = await self.recall.read_due(target, due, queue, room=self.planner.room)
@@ -235,7 +228,7 @@ class Cycle:
                     queue.put(key, now_ms)
                 raise
             finally:
-                self.enforcer.precedence.end([key for key in urgent if key not in self.driving])
+                self.enforcer.precedence.end([key for key in urgent if key not in self.drives.under_way])
         return queue.next_ms()
 
     async def decide_all(self) -> None:
@@ -269,9 +262,9 @@ class Cycle:
 
     async def _resume(self, _: Sequence[JobKey]) -> int:
         # One that ends while the ledger is read is not left; those of a target that is about to begin are taken up then.
-        left = await self._leftovers.find(busy=set(self.driving), but=self.targets.keys() - self.active)
+        left = await self._leftovers.find(busy=set(self.drives.under_way), but=self.targets.keys() - self.active)
         async for intent, target in self._leftovers.owned(left, self.targets, self.planner.room):
-            self._drive(intent, target)
+            self.drives.begin(intent, target)
         return len(left)
 
     def show(self) -> None:
@@ -281,9 +274,7 @@ class Cycle:
         self.changed = False
         metrics, view = self.enforcer.metrics, self.view
         self.reported.keep(view.watched)
-        long_ago_ms = max(self.ended.values(), default=0) - STALE_AFTER_MS
-        for key in [key for key, at_ms in self.ended.items() if key not in view.watched and at_ms < long_ago_ms]:
-            del self.ended[key]
+        self.drives.forget(view.watched)
         metrics.held_back(view.policies, [one for several in self.held.values() for one in several])
         metrics.decided(view.policies, view.verdicts(), list(view.decisions.values()))
         for one in (self.targets[name] for name in sorted(self.active)):
@@ -296,33 +287,8 @@ class Cycle:
         """
         decisions = [decision for key in keys if (decision := self.view.newest(key)) is not None]
         read = [one for one in decisions if one.job.target in self.active and not self.recall.is_unread(one)]
-        return [one for one in read if one.job.read_at_ms > self.ended.get(one.key, -1)]
+        return [one for one in read if not self.drives.is_of_ended_run(one.job)]
 
     def _expect(self, key: JobKey) -> None:
         if (one := self.view.watched.get(key)) is not None:
             self.deadlines[one.job.target].put(key, self.recall.wake_ms(key))
-
-    def _drive(self, intent: Intent, target: Target) -> None:
-        if self.stopped or target.name not in self.active:
-            return  # It was let go meanwhile; whoever takes it finds the intent.
-        task = asyncio.create_task(self.enforcer.drive(intent, target), name=f"intent-{intent.number} {target.name}")
-        self.driving[intent.draft.key] = task
-        task.add_done_callback(lambda done: self._driven(intent.draft.key, done))
-
-    def _driven(self, key: JobKey, task: asyncio.Task[Intent]) -> None:
-        if self.driving.get(key) is task:
-            del self.driving[key]
-            self.enforcer.precedence.end([key])
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            intent = task.result()
-            self.settled.append(intent)
-            if intent.outcome in LAST:
-                self.ended[key] = intent.closed_ms or 0
-            self._expect(key)
-            return
-        if isinstance(error, LedgerUnusable):
-            self.broken = error
-        log.error("termination.interrupted", job=key.job_id, error=str(error), kind=type(error).__name__)

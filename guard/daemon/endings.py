@@ -87,10 +87,10 @@ class Endings:
         The next complete walk may be far, and until then they would count as running, with what they cost.
         """
         cycle = self.cycle
-        for intent in cycle.settled:
+        for intent in cycle.drives.settled:
             key, one = intent.draft.key, cycle.view.watched.get(intent.draft.key)
             reading = cycle.enforcer.ends.pop(key, None)
-            if intent.outcome in LAST and one is not None and one.job.read_at_ms <= cycle.ended.get(key, -1):
+            if intent.outcome in LAST and one is not None and cycle.drives.is_of_ended_run(one.job):
                 cycle.view.drop(key)
                 cycle.remembering.left[key] = one
                 if reading is not None:
@@ -100,7 +100,7 @@ class Endings:
             elif one is None and reading is not None and cycle.remembering.has_left(reading):
                 # A walk missed it before its end was confirmed.
                 self._readings[key] = reading
-        cycle.settled.clear()
+        cycle.drives.settled.clear()
 
     async def sweep(self, target: Target, inventory: Inventory) -> None:
         """

@@ -107,13 +107,13 @@ class Service:
         try:
             await self.stop.wait()
         finally:
-            log.info("guard.stopping", on_their_way=len(self.cycle.driving))
+            log.info("guard.stopping", on_their_way=len(self.cycle.drives.under_way))
             self.schedule.stop()
             estimating.cancel()
             await self.tenures.rest()
             # What a turn still puts on record is for the next start: nobody would wait for the end of its call.
-            self.cycle.stopped = True
-            left = await drained(list(self.cycle.driving.values()), ending=self.ending, within_s=DRAIN_S)
+            self.cycle.drives.stopped = True
+            left = await drained(list(self.cycle.drives.under_way.values()), ending=self.ending, within_s=DRAIN_S)
             log.info("guard.stopped", left_open=left)
             for task in tickers:
                 task.cancel()
@@ -133,8 +133,8 @@ class Service:
         found = self.tenures.unread()
         if not self.lease.held():
             found.append("the ledger is not held by this process")
-        if self.cycle.broken is not None:
-            found.append(f"the ledger failed: {self.cycle.broken}")
+        if self.cycle.drives.broken is not None:
+            found.append(f"the ledger failed: {self.cycle.drives.broken}")
         return found + [f"{what} fails: {error}" for what, error in self.failing.items() if what not in TURNS]
 
     def notes(self) -> list[str]:

@@ -74,7 +74,7 @@ class Telling:
         Tell whether the newest writes to the ledger were taken: a heartbeat every few seconds, and whatever else there was.
         """
         service = self.service
-        return service.cycle.broken is None and not service.failing.keys() & WRITING
+        return service.cycle.drives.broken is None and not service.failing.keys() & WRITING
 
     async def __call__(self) -> Status:
         """

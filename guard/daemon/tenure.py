@@ -85,7 +85,7 @@ class Tenure:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        drives = [task for task in self.cycle.driving.values() if task.get_name().endswith(f" {name}")]
+        drives = self.cycle.drives.of(name)
         # What others asked for together with it goes on, but begins nothing of a target that is not active.
         left, _, _ = await asyncio.gather(
             drained(drives, ending=self.ending, within_s=within_s), self.cycle.acts.quiet(), self.cycle.resumes.quiet()
@@ -94,8 +94,8 @@ class Tenure:
             let_go(self.cycle, self.target)
             # A hundred that end together leave the heart its turn in between.
             await asyncio.sleep(0)
-        if isinstance(self.cycle.broken, LedgerHeld):
-            self.cycle.broken = None
+        if isinstance(self.cycle.drives.broken, LedgerHeld):
+            self.cycle.drives.broken = None
         for what in [one for one in self.failing if one.endswith(f" {name}")]:
             del self.failing[what]
         log.info("lease.ended", target=name, token=self.token, why=why, left_open=left)
@@ -154,7 +154,7 @@ class Tenure:
     async def _settle(self) -> None:
         cycle, ledger = self.cycle, self.cycle.enforcer.ledger
         self.endings.part_with_stopped()
-        cycle.broken = None
+        cycle.drives.broken = None
         if cycle.enforcer.gate.lease.held(self.target.name) and not self.stop.is_set():
             # What a failure stopped on its way is taken up again, as after a restart.
             await cycle.resume()
@@ -173,7 +173,7 @@ class Tenure:
             # The tenure is about to end.
             log.warning("lease.lost", target=self.target.name, error=str(error))
         except LedgerUnusable as error:
-            self.cycle.broken = error
+            self.cycle.drives.broken = error
             log.error("ledger.failed", error=str(error))
         else:
             self.health.error = ""

@@ -283,8 +283,8 @@ class Stand:
         """
         Wait until nothing is on its way; what a drive raised is left to the cycle.
         """
-        while self.cycle.driving:
-            await asyncio.wait(list(self.cycle.driving.values()))
+        while self.cycle.drives.under_way:
+            await asyncio.wait(list(self.cycle.drives.under_way.values()))
             await asyncio.sleep(0)
 
     async def steps(self, number=1):
@@ -330,7 +330,7 @@ def on_stand(act, *jobs, **options):
             try:
                 return await act(stand)
             finally:
-                for task in list(stand.cycle.driving.values()):
+                for task in list(stand.cycle.drives.under_way.values()):
                     task.cancel()
                     with contextlib.suppress(BaseException):
                         await task

@@ -119,7 +119,7 @@ def test_what_was_stopped_runs_no_more():
         shown = len([each for each in stand.calls.of("show") if each.job_id == "job-1"])
         endings.part_with_stopped()
         assert [key.job_id for key in stand.view.watched] == ["job-2"]
-        assert (stand.view.tally("lab").running, stand.cycle.settled) == (1, [])
+        assert (stand.view.tally("lab").running, stand.cycle.drives.settled) == (1, [])
         await stand.cycle.look(stand.target, waiting=False)
         await endings.read_due(stand.target)
         ends = sorted((run.key.job_id, run.run, run.told, run.policy) for run in await past(stand))

@@ -224,7 +224,7 @@ def test_an_intent_of_a_target_that_has_not_begun_is_counted_once():
     """
 
     async def act(stand, daemon):
-        stand.cycle.stopped = True
+        stand.cycle.drives.stopped = True
         await stand.cycle.walk(stand.target)
         stand.limits = Limits(max_terminations=0)
         stand.begin()
@@ -239,7 +239,7 @@ def test_an_intent_of_a_target_that_has_not_begun_is_counted_once():
 
         stand.cycle.resumes.acted = beaten
         async with daemon.running():
-            await until(lambda: "lab" in daemon.service.tenures.now and not stand.cycle.driving)
+            await until(lambda: "lab" in daemon.service.tenures.now and not stand.cycle.drives.under_way)
             await until(lambda: stand.value("terminations_total", target="lab", policy="one-day", outcome="held_back"))
             (intent,) = await stand.raw.intents()
             assert intent.outcome.value == "held_back"

@@ -144,7 +144,7 @@ def test_what_is_being_confirmed_is_not_urgent_when_it_is_due_again(patient):
         stand.hooks.before("show", go.wait, nth=2)
         walk = asyncio.create_task(stand.walk())
         await accepted.wait()
-        (key,) = stand.cycle.driving
+        (key,) = stand.cycle.drives.under_way
         stand.cycle.deadlines["lab"].put(key, stand.target.source.now_ms())
         await stand.cycle.decide_due(stand.target)
         await asyncio.wait_for(stand.cycle.take(stand.target, []), 20)
@@ -163,8 +163,8 @@ def test_a_drive_that_is_cancelled_before_it_begins_is_not_urgent(patient):
         await stand.walk()
         intent = await stand.intent()
         stand.enforcer.precedence.begin([intent.draft.key])
-        stand.cycle._drive(intent, stand.target)
-        (task,) = stand.cycle.driving.values()
+        stand.cycle.drives.begin(intent, stand.target)
+        (task,) = stand.cycle.drives.under_way.values()
         task.cancel()
         await asyncio.wait({task})
         await asyncio.wait_for(stand.cycle.take(stand.target, []), 20)

@@ -32,7 +32,7 @@ def test_transitions(row):
         assert (stand.sent(), len(stand.accepted())) == (row.calls, row.accepted)
         assert stand.calls.of("delete") == []
         if row.outcome is None:
-            assert isinstance(stand.cycle.broken, LedgerHeld)
+            assert isinstance(stand.cycle.drives.broken, LedgerHeld)
             assert [one.number for one in await stand.raw.open_intents()] == [1]
             return
         counted = stand.value("terminations_total", target="lab", policy="one-day", outcome=row.outcome)

@@ -250,5 +250,5 @@ async def _check(storm):
     assert len(stand.accepted()) == len(set(stand.accepted())) == sent
     assert sent > JOBS / 2
     assert await stand.raw.open_intents() == []
-    assert stand.cycle.broken is None
+    assert stand.cycle.drives.broken is None
     assert stand.world.now_ms - NOW_MS > JOBS * 60_000

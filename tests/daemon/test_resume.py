@@ -221,7 +221,7 @@ def test_resume_twice_drives_once():
         await stand.settle()
         assert len(stand.accepted()) == stand.sent() == 1
         assert await stand.raw.open_intents() == []
-        assert stand.cycle.broken is None
+        assert stand.cycle.drives.broken is None
 
     on_stand(act, running())
 
@@ -260,7 +260,7 @@ def test_a_renamed_target_goes_on_with_its_intents():
         await stand.http.aclose()
         stand.begin()
         await stand.cycle.resume()
-        assert stand.cycle.driving == {}
+        assert stand.cycle.drives.under_way == {}
         await stand.walk()
         await stand.cycle.resume()
         await stand.settle()
@@ -342,7 +342,7 @@ def test_a_drive_that_a_failure_stopped_is_taken_up_again():
 
         stand.hooks.before("sending", fail)
         await stand.walk()
-        assert str(stand.cycle.broken) == "the disk is full"
+        assert str(stand.cycle.drives.broken) == "the disk is full"
         assert stand.sent() == 0
         await stand.cycle.resume()
         await stand.settle()
@@ -366,10 +366,10 @@ def test_no_record_no_act(event):
             try:
                 await stand.walk()
             except LedgerUnusable:
-                stand.cycle.broken = True
+                stand.cycle.drives.broken = True
             await stand.cycle.resume()
             await stand.settle()
-        assert stand.cycle.broken
+        assert stand.cycle.drives.broken
         assert stand.sent() == 0
 
     on_stand(act, running())

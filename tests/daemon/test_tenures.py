@@ -58,7 +58,7 @@ def test_a_target_that_another_replica_asks_for_is_given():
         daemon.service.heart.every_s = 0.5
         async with daemon.running():
             await until(lambda: stand.accepted() == ["job-1"] and daemon.service.ready() == [])
-            await until(lambda: not stand.cycle.driving)
+            await until(lambda: not stand.cycle.drives.under_way)
             stand.lease.had["lab"] = Term(token=1, wanted=True)
             await until(lambda: "lab" not in stand.lease.had)
             assert stand.view.watched == {}
@@ -91,10 +91,10 @@ def test_a_lost_target_ends_what_is_on_its_way_without_a_word():
             await until(lambda: "lab" not in stand.lease.had)
             (left,) = await stand.raw.open_intents()
             assert left.state is State.ACCEPTED
-            assert stand.cycle.driving == {}
+            assert stand.cycle.drives.under_way == {}
             assert daemon.service.ready() == []
             stand.lease.had["lab"] = Term(token=3)
-            await until(lambda: stand.cycle.driving)
+            await until(lambda: stand.cycle.drives.under_way)
             daemon.service.ending.set()
         assert stand.accepted() == ["job-1"]
 
@@ -172,7 +172,7 @@ def test_an_intent_of_another_replica_is_left_to_it():
         stand.lease.acts_on = lambda key: True
         stand.cycle.active.clear()
         await stand.cycle.resume()
-        assert stand.cycle.driving == {}
+        assert stand.cycle.drives.under_way == {}
         assert await stand.steps() == ["intended"]
         stand.cycle.active.add("lab")
         assert await stand.cycle.resume() == 1

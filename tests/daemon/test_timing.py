@@ -46,7 +46,7 @@ def test_a_deadline_fires_at_its_millisecond():
         assert await stand.cycle.decide_due(stand.target) == deadline_ms
         stand.clock.seconds = (deadline_ms - 1) / 1000
         await stand.cycle.decide_due(stand.target)
-        assert stand.cycle.driving == {}
+        assert stand.cycle.drives.under_way == {}
         stand.clock.seconds = (deadline_ms + 0.5) / 1000
         await stand.cycle.decide_due(stand.target)
         await stand.settle()
@@ -73,7 +73,7 @@ def test_a_walk_that_reads_a_due_job_leaves_it_due(early_ms):
         job = replace(await stand.target.source.read("job-1"), read_at_ms=awaited_ms - early_ms)
         for _ in range(3):
             assert await stand.cycle.take(stand.target, [job]) == [job.key]
-        assert stand.cycle.driving == {}
+        assert stand.cycle.drives.under_way == {}
         await stand.cycle.decide_due(stand.target)
         await stand.settle()
         assert (await stand.intent()).outcome == "confirmed"
@@ -300,7 +300,7 @@ def test_one_deadline_does_not_cost_a_look_at_every_job():
         stand.view.watched = Watching(watched)
         stand.clock.seconds += 7_201
         await stand.cycle.decide_due(stand.target)
-        assert len(stand.cycle.driving) == 1
+        assert len(stand.cycle.drives.under_way) == 1
         assert asked == []
         await stand.settle()
 

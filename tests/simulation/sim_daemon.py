@@ -304,7 +304,7 @@ class Daemon:
         service.stop.set()
         service.schedule.stop()
         await service.tenures.rest()
-        await drained(list(cycle.driving.values()), ending=service.ending, within_s=DRAIN_S)
+        await drained(list(cycle.drives.under_way.values()), ending=service.ending, within_s=DRAIN_S)
         for task in tickers:
             task.cancel()
         await asyncio.gather(*tickers, return_exceptions=True)
