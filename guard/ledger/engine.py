@@ -125,6 +125,8 @@ def make_engine(url: sa.URL, *, read_only: bool = False, busy_s: float = BUSY_TI
     # A connection goes from thread to thread, but the pool gives it to one at a time.
     options: dict[str, Any] = {
         "poolclass": QueuePool,
+        # The one that was used last knows what it wrote; another one would read those pages again.
+        "pool_use_lifo": True,
         "connect_args": {"timeout": busy_s, "isolation_level": None, "check_same_thread": False},
     }
     if path is None:
