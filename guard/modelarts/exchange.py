@@ -118,7 +118,7 @@ class Exchange:
                 response = await self._http.answer(call)
             code = str(response.status_code)
         except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"no answer from {call.url.host} ({type(error).__name__})"
+            reason = f"no answer from {call.address.place.host} ({type(error).__name__})"
             raise NoAnswer(f"{operation}: {reason}; check the endpoint, the network and the proxy") from None
         finally:
             self._observer(operation, code, self.clock.monotonic() - began)

@@ -7,10 +7,10 @@ The account's main user cannot get a token this way; it has to make an IAM user.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import httpx
 import msgspec
 
 from guard.errors import BadInput, NeedsPerson, Refused, Retryable, Unauthorized
+from guard.modelarts.address import Endpoint
 from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import IamToken
 from guard.modelarts.exchange import Exchange
@@ -59,7 +59,7 @@ class IamTokens:
     def __init__(self, exchange: Exchange, user: IamUser, *, endpoint: str, project_id: str) -> None:
         self._exchange = exchange
         self._user = user
-        self._endpoint = endpoint
+        self._endpoint = Endpoint(endpoint)
         self._project_id = project_id
 
     async def fetch(self) -> IamToken:
@@ -71,7 +71,7 @@ class IamTokens:
         body = {"auth": {"identity": identity, "scope": {"project": {"id": self._project_id}}}}
         call = Call(
             "POST",
-            httpx.URL(f"{self._endpoint}/v3/auth/tokens?nocatalog=true"),
+            self._endpoint.at("/v3/auth/tokens", {"nocatalog": "true"}),
             {"content-type": "application/json;charset=utf8"},
             msgspec.json.encode(body),
         )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from guard.modelarts.address import Address
+
 _SENDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -21,7 +23,7 @@ class Call:
     """
 
     method: str
-    url: httpx.URL
+    address: Address
     headers: Mapping[str, str]
     content: bytes = b""
 
@@ -29,7 +31,7 @@ class Call:
         """
         Return the headers as they are sent, those that httpx puts on a request included; raises ``UnicodeEncodeError``.
         """
-        found = [(b"Host", self.url.netloc)]
+        found = [(b"Host", self.address.netloc)]
         found += [(name.encode("ascii"), value.encode("ascii")) for name, value in self.headers.items()]
         if self.content or self.method in _SENDS_LENGTH:
             found.append((b"Content-Length", b"%d" % len(self.content)))
@@ -40,7 +42,9 @@ class Call:
         Return the request for a transport of httpx.
         """
         extensions = {"timeout": dict(timeout)}
-        return httpx.Request(self.method, self.url, headers=dict(self.headers), content=self.content, extensions=extensions)
+        return httpx.Request(
+            self.method, self.address.as_httpx(), headers=dict(self.headers), content=self.content, extensions=extensions
+        )
 
 
 class Headers:

@@ -7,9 +7,8 @@ link-local: it must be asked directly, never through a proxy.
 
 from datetime import UTC, datetime
 
-import httpx
-
 from guard.errors import NeedsPerson, Retryable
+from guard.modelarts.address import Endpoint
 from guard.modelarts.answers import error_of
 from guard.modelarts.credentials import AccessKey
 from guard.modelarts.exchange import Exchange
@@ -31,7 +30,7 @@ class EcsMetadata:
 
     def __init__(self, exchange: Exchange, *, base: str = BASE) -> None:
         self._exchange = exchange
-        self._base = base
+        self._endpoint = Endpoint(base)
 
     async def fetch(self) -> AccessKey:
         """
@@ -39,7 +38,7 @@ class EcsMetadata:
         """
         token = await self._token()
         headers = {} if token is None else {"X-Metadata-Token": token}
-        response = await self._send(Call("GET", httpx.URL(f"{self._base}/openstack/latest/securitykey"), headers))
+        response = await self._send(Call("GET", self._endpoint.at("/openstack/latest/securitykey"), headers))
         if response.status_code == 401 and NO_AGENCY in response.text:
             raise NeedsPerson("the ECS metadata has no keys: give this server a cloud service agency", status=401)
         if response.status_code != 200:
@@ -47,8 +46,8 @@ class EcsMetadata:
         return _key(response.content)
 
     async def _token(self) -> str | None:
-        url = f"{self._base}/meta-data/latest/api/token"
-        response = await self._send(Call("PUT", httpx.URL(url), {"X-Metadata-Token-Ttl-Seconds": TTL_S}))
+        address = self._endpoint.at("/meta-data/latest/api/token")
+        response = await self._send(Call("PUT", address, {"X-Metadata-Token-Ttl-Seconds": TTL_S}))
         if response.status_code in NO_TOKENS:
             return None
         token = response.text.strip()

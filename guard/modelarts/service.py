@@ -5,17 +5,15 @@ Only reads are repeated, here and nowhere else. The waits go through the clock p
 by the event loop's own time), so that demos and tests with their own clock wait by it too.
 """
 
-import functools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
 
-import httpx
-
 from guard.core.lanes import Lane, Turn
 from guard.errors import NoAnswer, Refused, Retryable, TargetError, Unauthorized
+from guard.modelarts.address import Endpoint
 from guard.modelarts.answers import clean, error_of
 from guard.modelarts.credentials import AccessKey, Credential, Credentials, IamToken
 from guard.modelarts.exchange import WHOLE_S, Exchange
@@ -30,8 +28,6 @@ T = TypeVar("T")
 # How old a permission to send may get while credentials are fetched.
 PROMPT_S = 5.0
 READ = frozenset({200})
-# Addresses that are kept as they were parsed.
-URLS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +91,12 @@ class Service:
         pace: Pace | None = None,
     ) -> None:
         self._exchange = exchange
-        self._endpoint = endpoint
+        self._endpoint = Endpoint(endpoint)
         self._patience = patience or Patience()
         self.pace = pace or Pace(exchange.clock)
         self.credentials = credentials
         self.project_id = project_id
         self.time = ServiceTime(exchange.clock)
-        # Lists go to the same address again and again, and a job is read, ended and read until it has ended.
-        self._url = functools.lru_cache(maxsize=URLS)(httpx.URL)
         self._signs: tuple[AccessKey, SigningAuth] | None = None
 
     @property
@@ -172,15 +166,13 @@ class Service:
     async def _answered(
         self, ask: Ask, credential: Credential, turn: Turn, *, accept: frozenset[int], within_s: float = WHOLE_S
     ) -> Answer:
-        url = self._url(self._endpoint + ask.path)
-        if ask.params:
-            url = url.copy_merge_params(ask.params)
+        address = self._endpoint.at(ask.path, ask.params)
         if isinstance(credential, IamToken):
             headers = {"content-type": CONTENT_TYPE, "x-auth-token": credential.token}
         else:
-            headers = self._signing(credential).headers(ask.method, url, ask.content)
+            headers = self._signing(credential).headers(ask.method, address, ask.content)
         self.pace.used(turn)
-        call = Call(ask.method, url, headers, ask.content)
+        call = Call(ask.method, address, headers, ask.content)
         received = await self._exchange.send(ask.operation, call, within_s=within_s)
         if ask.lane is Lane.CHECK and (age_s := self.time.stored_for_s(received)):
             # Its Date tells nothing of the service's clock either; those of lists do, should that have been set back.

@@ -5,7 +5,6 @@ The algorithm is that of the vendor's SDK (``huaweicloudsdkcore`` 3.1.219, ``sig
 request, and the httpx form of them; where keys come from is no concern of this module.
 """
 
-import functools
 import hashlib
 import hmac
 import time
@@ -15,9 +14,9 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import httpx
 
+from guard.modelarts.address import Address, address_of, is_plain
+
 ALGORITHM = "SDK-HMAC-SHA256"
-# Paths that are kept in their canonical form.
-PATHS = 1024
 CONTENT_TYPE = "application/json"
 NOTHING = hashlib.sha256(b"").hexdigest()
 
@@ -65,8 +64,9 @@ def _canonical(request: Signable, lowered: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-@functools.lru_cache(maxsize=PATHS)
 def _canonical_path(path: str) -> str:
+    if is_plain(path):
+        return path + "/"
     quoted = "/".join([quote(unquote(segment), safe="~") for segment in path.split("/")])
     return quoted if quoted.endswith("/") else quoted + "/"
 
@@ -121,23 +121,23 @@ class SigningAuth(httpx.Auth):
         Put the date, the project, the security token and the signature on the request.
         """
         content_type = request.headers.get("content-type", CONTENT_TYPE)
-        headers = self.headers(request.method, request.url, request.content, content_type=content_type)
+        headers = self.headers(request.method, address_of(request.url), request.content, content_type=content_type)
         request.headers.update({"host": request.headers["host"], **headers})
         yield request
 
-    def headers(self, method: str, url: httpx.URL, body: bytes, *, content_type: str = CONTENT_TYPE) -> dict[str, str]:
+    def headers(self, method: str, address: Address, body: bytes, *, content_type: str = CONTENT_TYPE) -> dict[str, str]:
         """
         Return the headers of a signed request beside its host, which httpx puts on it as it is signed here.
         """
         headers = {
             "content-type": content_type,
-            "host": url.netloc.decode("ascii"),
+            "host": address.netloc.decode("ascii"),
             "x-project-id": self._project_id,
             "x-sdk-date": self._date(),
         }
         if self._keys.security_token is not None:
             headers["x-security-token"] = self._keys.security_token
-        path, _, query = url.raw_path.decode("ascii").partition("?")
+        path, _, query = address.raw_path.decode("ascii").partition("?")
         signable = Signable(method=method, path=path, query=query, headers=headers, body=body)
         lowered = _lowered(signable)
         proof = _proof(signable, lowered, self._keys.secret)

@@ -11,28 +11,17 @@ import base64
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import httpx
 from aiohappyeyeballs import start_connection
 
+from guard.modelarts.address import Address, Place, address_of
 from guard.modelarts.connection import Answer as Raw
 from guard.modelarts.connection import Connection, Unheard
 from guard.modelarts.messages import Answer, Call, Fields, answered
 
 # Of the addresses of a name the next one is tried after so long.
 _NEXT_ADDRESS_S = 0.25
-_PORTS = {"http": 80, "https": 443}
-
-
-class Place(NamedTuple):
-    """
-    Where a connection leads.
-    """
-
-    scheme: str
-    host: str
-    port: int
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -59,7 +48,7 @@ class Transport(httpx.AsyncBaseTransport):
         """
         limits = request.extensions.get("timeout", {})
         try:
-            answer = await self._sent(request.method, request.url, request.headers.raw, request.content, limits)
+            answer = await self._sent(request.method, address_of(request.url), request.headers.raw, request.content, limits)
         except httpx.TransportError as error:
             error.request = request
             raise
@@ -70,13 +59,13 @@ class Transport(httpx.AsyncBaseTransport):
         """
         Send a call and return its answer; *limits* are httpx's timeouts by their names.
         """
-        return answered(*await self._sent(call.method, call.url, call.fields(), call.content, limits))
+        return answered(*await self._sent(call.method, call.address, call.fields(), call.content, limits))
 
     async def _sent(
-        self, method: str, url: httpx.URL, fields: Fields, content: bytes, limits: Mapping[str, float | None]
+        self, method: str, address: Address, fields: Fields, content: bytes, limits: Mapping[str, float | None]
     ) -> Raw:
-        place = _place(url)
-        sent = self._written(method, url, fields, place) + content
+        place = address.place
+        sent = self._written(method, address, fields) + content
         await self._take_room(limits.get("pool"))
         try:
             connection = self._kept(place)
@@ -111,11 +100,11 @@ class Transport(httpx.AsyncBaseTransport):
             connection.close()
         return answer
 
-    def _written(self, method: str, url: httpx.URL, headers: Fields, place: Place) -> bytes:
-        target = url.raw_path
-        if self._proxy is not None and place.scheme == "http":
+    def _written(self, method: str, address: Address, headers: Fields) -> bytes:
+        target = address.raw_path
+        if self._proxy is not None and address.place.scheme == "http":
             # What is not a tunnel, the proxy has to be told whole.
-            target = b"http://" + url.netloc + target
+            target = b"http://" + address.netloc + target
             headers = [*headers, *self._shown_to_proxy()]
         lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target)]
         lines += [b"%s: %s" % each for each in headers]
@@ -186,7 +175,7 @@ class Transport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(within_s):
                 if self._proxy is None:
                     return await self._connect(place, httpx.ConnectError)
-                proxy = _place(self._proxy)
+                proxy = address_of(self._proxy).place
                 connection = await self._connect(proxy, httpx.ProxyError)
                 if place.scheme == "https":
                     await self._tunnel(connection, place)
@@ -235,7 +224,3 @@ class Transport(httpx.AsyncBaseTransport):
         finally:
             if connection.transport is None or connection.transport.is_closing():
                 connection.close()
-
-
-def _place(url: httpx.URL) -> Place:
-    return Place(url.scheme, url.raw_host.decode("ascii").strip("[]"), url.port or _PORTS[url.scheme])

@@ -29,6 +29,7 @@ from guard.core.facts import UNREADABLE
 from guard.core.lanes import Lane
 from guard.errors import BadInput, JobGone, NeedsPerson, NoAnswer, Refused, Retryable, TargetError, Unauthorized
 from guard.modelarts import Credentials, Exchange, ModelArtsClient, Patience, endpoint, http_client
+from guard.modelarts.address import address_of
 from guard.modelarts.credentials import AccessKey, IamToken
 from guard.modelarts.endpoints import iam_endpoint
 from guard.modelarts.exchange import TIMEOUT, unobserved
@@ -459,7 +460,7 @@ def test_an_answer_that_never_ends():
     """
     exchange = Exchange(http_client(transport=Hanging()), HandClock(), whole_s=0.001)
     with pytest.raises(NoAnswer, match="TimeoutError"):
-        asyncio.run(exchange.send("show", Call("GET", httpx.URL("https://modelarts.test"), {})))
+        asyncio.run(exchange.send("show", Call("GET", address_of(httpx.URL("https://modelarts.test")), {})))
 
 
 def test_a_cancelled_request_stays_cancelled():
@@ -469,7 +470,7 @@ def test_a_cancelled_request_stays_cancelled():
 
     async def run() -> None:
         exchange = Exchange(http_client(transport=Hanging()), HandClock())
-        task = asyncio.create_task(exchange.send("show", Call("GET", httpx.URL("https://modelarts.test"), {})))
+        task = asyncio.create_task(exchange.send("show", Call("GET", address_of(httpx.URL("https://modelarts.test")), {})))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -7,6 +7,7 @@ import gzip
 import httpx
 import pytest
 
+from guard.modelarts.address import address_of
 from guard.modelarts.messages import Answer, Call, answer_of, answered
 
 URL = httpx.URL("https://modelarts.cn-north-4.myhuaweicloud.com:8443/v2/p/training-jobs/j?x=%20a")
@@ -25,7 +26,7 @@ def test_a_call_is_sent_as_httpx_would_send_it(method, content):
     """
     Host, headers and length are those of httpx, in its order.
     """
-    call = Call(method, URL, {"content-type": "application/json", "X-Sdk-Date": "1"}, content)
+    call = Call(method, address_of(URL), {"content-type": "application/json", "X-Sdk-Date": "1"}, content)
     wanted = httpx.Request(method, URL, headers=dict(call.headers), content=content)
     assert sorted(call.fields()) == sorted(wanted.headers.raw)
     assert call.fields()[0] == (b"Host", URL.netloc)
@@ -39,7 +40,7 @@ def test_a_header_that_is_no_ascii_is_refused():
     Nothing is sent with a header that only looks like the one that was meant.
     """
     with pytest.raises(UnicodeEncodeError):
-        Call("GET", URL, {"x-auth-token": "t\u00f6ken"}).fields()
+        Call("GET", address_of(URL), {"x-auth-token": "t\u00f6ken"}).fields()
 
 
 def test_headers_are_found_by_any_case_and_joined():
