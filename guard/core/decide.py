@@ -93,7 +93,8 @@ def decide(
     `any` over its resources. Whoever knows when to wake already, for these and perhaps more policies, says so by *wake_ms*.
     """
     clock = running_time(job, seen, terms.clock, now_ms=now_ms)
-    facts = facts_of(job, seen, terms, now_ms=now_ms, clock=clock)
+    asked = frozenset[str]().union(*(one.fields for one in policies.policies), *(one.fields for one in policies.exemptions))
+    facts = facts_of(job, seen, terms, now_ms=now_ms, clock=clock, asked=asked)
     roles = tuple(_name_of(one, index) if len(facts) > 1 else "" for index, one in enumerate(facts))
     span = _Span(began_ms=_began(job, seen, clock.fact, now_ms), first_seen_ms=seen.first_seen_ms, now_ms=now_ms)
     judgements = tuple(_judge_policy(policy, facts, roles, span) for policy in policies.policies)

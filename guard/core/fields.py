@@ -5,7 +5,7 @@ The table is the vocabulary of policy files; ``facts_of`` works every field out 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -120,25 +120,36 @@ class Terms:
     clock: ClockRule = ClockRule.SMALLER
 
 
-def facts_of(job: Job, seen: Sighting, terms: Terms, *, now_ms: int, clock: RunningTime | None = None) -> tuple[Facts, ...]:
+def facts_of(
+    job: Job,
+    seen: Sighting,
+    terms: Terms,
+    *,
+    now_ms: int,
+    clock: RunningTime | None = None,
+    asked: Collection[str] | None = None,
+) -> tuple[Facts, ...]:
     """
     Return the facts of each resource of *job* at *now_ms*, at least one; *clock* is its running time, if that is known.
 
+    Money and card-hours, which take longer to work out than all the rest, are left out if only others are *asked* for.
     A job without a readable resource has one of which every fact is unreadable.
     """
     resources = job.resources or (Resource(),)
     duration = (clock or running_time(job, seen, terms.clock, now_ms=now_ms)).fact
     # Of an elastic job that is not running it is not known when its running time was, so not on how many nodes.
     spent = duration if job.phase == "Running" or not job.node_counts else UNREADABLE
-    rate, cost = money(job, terms.prices, duration, now_ms=now_ms)
+    sums: dict[str, Fact] = {}
+    if asked is None or "card_hours" in asked:
+        sums["card_hours"] = accumulated(job, spent, card_rate(resources))
+    if asked is None or "cost" in asked or "cost_rate" in asked:
+        sums["cost_rate"], sums["cost"] = money(job, terms.prices, duration, now_ms=now_ms)
     shared: dict[str, Fact] = {
         "duration": duration,
         "age": _age(job, now_ms),
         "waiting": waiting_time(job, seen, now_ms=now_ms),
         "total_cards": total_cards(resources),
-        "card_hours": accumulated(job, spent, card_rate(resources)),
-        "cost_rate": rate,
-        "cost": cost,
+        **sums,
         "phase": job.phase,
         "pool_id": job.pool_id,
         "user": job.user,

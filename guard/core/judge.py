@@ -129,11 +129,11 @@ def explain(clause: Clause, facts: Facts, *, at_ms: int, absent_is_no: bool = Fa
     Return the trace of ``judge`` with the same arguments.
     """
     if isinstance(clause, Condition):
-        verdict = judge(clause, facts, at_ms=at_ms, absent_is_no=absent_is_no)
-        actual = show_fact(clause.field, facts.get(clause.field), at_ms)
-        turns = sorted(turning_points(clause, facts), key=lambda turn: (turn <= at_ms, abs(turn - at_ms)))
-        turns_at_ms = next(iter(turns), None)
-        return Trace(text=str(clause), verdict=verdict, actual=actual, turns_at_ms=turns_at_ms)
+        fact = facts.get(clause.field)
+        verdict = _holds(clause, fact, at_ms, absent_is_no)
+        turns = turning_points(clause, facts) if isinstance(fact, Growing | Bent | Stepped) else ()
+        turns_at_ms = min(turns, key=lambda turn: (turn <= at_ms, abs(turn - at_ms)), default=None)
+        return Trace(text=str(clause), verdict=verdict, actual=show_fact(clause.field, fact, at_ms), turns_at_ms=turns_at_ms)
     inner = (clause.part,) if isinstance(clause, Not) else clause.parts
     text, joined = _JOINTS[type(clause)]
     parts = tuple(explain(part, facts, at_ms=at_ms, absent_is_no=absent_is_no) for part in inner)

@@ -113,6 +113,17 @@ class Not:
 Clause = Condition | All | Some | Not
 
 
+def fields_of(clause: Clause) -> Iterator[str]:
+    """
+    Yield the field of each condition of a clause.
+    """
+    if isinstance(clause, Condition):
+        yield clause.field
+        return
+    for part in (clause.part,) if isinstance(clause, Not) else clause.parts:
+        yield from fields_of(part)
+
+
 def conditions(clause: Clause) -> Iterator[Condition]:
     """
     Yield every condition of a clause, in order.
@@ -169,9 +180,11 @@ class Policy:
     description: str = ""
     place: str = ""
     digest: str = field(init=False, compare=False, repr=False)
+    fields: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Once: every intent bears it.
+        # Once: every intent bears the digest, and every decision asks for the fields.
+        object.__setattr__(self, "fields", frozenset(fields_of(self.clause)))
         meaning = repr((self.name, self.mode.value, self.action.value, self.clause))
         object.__setattr__(self, "digest", hashlib.sha256(meaning.encode()).hexdigest()[:12])
 
@@ -195,6 +208,10 @@ class Exemption:
     owner: str
     until_ms: int
     place: str = ""
+    fields: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", frozenset(fields_of(self.clause)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,6 +183,8 @@ def money(job: Job, book: PriceBook | None, duration: Fact, *, now_ms: int) -> t
     """
     Return the facts (cost_rate, cost) of a job with that running time, as they are over time if only time passes.
     """
+    if book is None:
+        return UNREADABLE, UNREADABLE
     runs = job.phase == "Running"
     rates = rates_of_job(job, book, job.node_counts if runs else (), now_ms=now_ms)
     if not isinstance(duration, Growing):

@@ -180,14 +180,14 @@ class Cycle:
     async def _act(self, keys: Sequence[JobKey]) -> tuple[Plan, Mapping[JobKey, LedgerUnusable]]:
         # While this waited for its turn or for the ledger, newer decisions may have been taken.
         newest = self._newest(keys)
-        made, attempts = await self.planner.plan(newest, driving=list(self.drives.under_way))
+        made, attempts = await self.planner.plan(newest, driving=self.drives.under_way)
         waiting = self.reported.over_limit(keys) if made.orders else []
         if waiting:
             # There is room: who was held back before comes first if the deadline is older.
             for one in self._newest(waiting):
                 self.view.decide_again([one.key], now_ms=self.targets[one.job.target].source.now_ms())
             newest = self._newest([*keys, *waiting])
-            made, attempts = await self.planner.plan(newest, driving=list(self.drives.under_way))
+            made, attempts = await self.planner.plan(newest, driving=self.drives.under_way)
         late, failed = await self._open(made, attempts)
         unrecorded = await self.reported.record(newest, [*made.held, *late, *made.notices])
         self.changed = True

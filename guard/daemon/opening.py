@@ -2,11 +2,11 @@
 Intents put on record, many at a time: those that are recorded together share what makes them durable.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from guard.core.plan import Order
 from guard.core.records import Draft, Intent, Quota
+from guard.daemon.ends import ends_of
 from guard.errors import LeaseLost, LedgerUnusable
 from guard.ports import Ledger
 
@@ -33,7 +33,7 @@ async def opened(
         records = [
             ledger.open_intent(drafted(one), at_ms=one.decision.at_ms, quota=quota(one.decision.at_ms)) for one in some
         ]
-        ends = await asyncio.gather(*records, return_exceptions=True)
+        ends = await ends_of(records)
         failures = [end for end in ends if isinstance(end, LedgerUnusable)]
         if len(failures) == len(some) and not all(isinstance(one, LeaseLost) for one in failures):
             broken = failures[-1]

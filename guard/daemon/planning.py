@@ -3,7 +3,7 @@ What the plan has to know beside the decisions, gathered from the ledger, the ga
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from guard.core.breaker import BreakerRules, Scope
@@ -84,7 +84,7 @@ class Planner:
         )
 
     async def plan(
-        self, decisions: Sequence[Decision], *, driving: Sequence[JobKey]
+        self, decisions: Sequence[Decision], *, driving: Container[JobKey]
     ) -> tuple[Plan, Mapping[JobKey, Attempt]]:
         """
         Return the plan, and the earlier attempts on the jobs that match; *driving* are the jobs with an intent on its way.
@@ -95,7 +95,8 @@ class Planner:
         matching = {one.key for one in decisions if one.matches}
         room = self.room
         # Those on their way now stay busy for this plan, also if one of them ends while the ledger is read.
-        driven, names = set(driving), {one.job.target for one in decisions}
+        driven = {one.key for one in decisions if one.key in driving}
+        names = {one.job.target for one in decisions}
         # The services of several targets may have several clocks: by the one that is behind the window is the longest.
         since_ms = None if room.allowance().is_boundless else room.since(min(one.at_ms for one in decisions))
         before = await ledger.before(matching, since_ms=since_ms, rules=self._new_rules(decisions))
@@ -152,7 +153,10 @@ class Planner:
         targets, policies = self.room.stale(), {}
         asked = [self.targets[name] for name in names]
         # All at once, so that they share what is read.
-        for target, hold in zip(asked, await asyncio.gather(*map(self.gate.closed, asked)), strict=True):
+        holds = (
+            [await self.gate.closed(asked[0])] if len(asked) == 1 else await asyncio.gather(*map(self.gate.closed, asked))
+        )
+        for target, hold in zip(asked, holds, strict=True):
             if self.rules.breaker is not None and before.walked.get(target.name) != target.source.scope():
                 targets[target.name] = NEW_LEDGER
             if hold is not None:

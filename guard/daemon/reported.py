@@ -2,7 +2,6 @@
 What was reported of matches that led to no call: each once in the ledger, and what is held back now.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from guard.core.facts import JobKey
 from guard.core.harm import match_ms
 from guard.core.plan import OBSERVED, SPARED, Finding, Order, finding
 from guard.daemon.drafts import stake_of
+from guard.daemon.ends import ends_of
 from guard.daemon.enforce import Enforcer
 from guard.errors import LedgerUnusable
 
@@ -45,7 +45,7 @@ class Reported:
             about[decision.job.target][0].append(decision)
         for one in findings:
             about[names[one.key]][1].append(one)
-        ends = await asyncio.gather(*(self._record(*some) for some in about.values()), return_exceptions=True)
+        ends = await ends_of([self._record(*some) for some in about.values()])
         failed: dict[JobKey, LedgerUnusable] = {}
         for (some, _), end in zip(about.values(), ends, strict=True):
             if isinstance(end, LedgerUnusable):
