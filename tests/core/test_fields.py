@@ -103,6 +103,28 @@ def test_the_source_of_a_flavor_is_kept():
 
 
 @pytest.mark.parametrize(
+    ("asked", "left_out"),
+    [
+        pytest.param(None, set(), id="all"),
+        pytest.param({"duration", "billing_code"}, {"card_hours", "cost", "cost_rate"}, id="no-sum"),
+        pytest.param({"card_hours"}, {"cost", "cost_rate"}, id="card-hours"),
+        pytest.param({"cost"}, {"card_hours"}, id="money"),
+        pytest.param({"cost_rate", "phase"}, {"card_hours"}, id="rate"),
+    ],
+)
+@pytest.mark.parametrize("terms", [TERMS, Terms()], ids=["priced", "no-prices"])
+def test_only_sums_that_nobody_asks_for_are_left_out(terms, asked, left_out):
+    """
+    What is there has the same value in the same order, however little was asked for.
+    """
+    job = running(2 * HOUR_MS, resources=(P100_NODES, CPU_NODES), node_counts=())
+    whole, some = of(job, terms), facts_of(job, observe(None, job), terms, now_ms=NOW, asked=asked)
+    for one, other in zip(whole, some, strict=True):
+        kept = [(name, fact) for name, fact in one.named.items() if name not in left_out]
+        assert list(other.named.items()) == kept
+
+
+@pytest.mark.parametrize(
     ("resources", "cards"),
     [
         pytest.param((P100_NODES,), 32, id="one"),
