@@ -51,7 +51,8 @@ def _checked(override: str) -> str:
         url = httpx.URL(override)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    more = url.userinfo or url.query or url.path not in ("", "/")
+    # Of the text too: what stands behind "#" would swallow every path, and ".." is gone from what was read.
+    more = url.userinfo or url.path not in ("", "/") or override.rstrip("/").count("/") > 2 or set(override) & set("?#@ ")
     # Answers are not signed: on a network, whoever stands between could show a job that breaks a policy.
     spoken = url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK)
     if not spoken or not url.host or not has_port(url) or more:
