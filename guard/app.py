@@ -31,6 +31,7 @@ from guard.daemon.settling import Confirmation
 from guard.daemon.targets import Target
 from guard.daemon.view import View
 from guard.daemon.watch import PriceFile
+from guard.errors import BadInput
 from guard.ledger.lease import SqlLease
 from guard.ledger.opening import open_ledger
 from guard.ledger.sql import SqlLedger
@@ -52,7 +53,7 @@ from guard.modelarts import Target as Watched
 from guard.policyfiles import mark_of, mark_of_file, read_file, read_folder
 from guard.ports import Clock
 from guard.pricing.book import Books
-from guard.settings import Settings
+from guard.settings import Settings, TargetSettings
 
 # Connections for what has no pace: tokens, temporary keys and the metadata of the machine.
 OTHER_CONNECTIONS = 4
@@ -200,7 +201,7 @@ async def connected(settings: Settings, outside: Outside, metrics: Metrics) -> A
         far = Exchange(web, outside.clock, metrics.called)
         found: Connections = {}
         for one in settings.targets:
-            url = endpoint(one.region, one.endpoint)
+            url = _url_of(one)
             place = Place(environment=environment, region=one.region, project_id=one.project_id, section=one.credentials)
             credentials = await find_credentials(place, far, link_local=nearby)
             exchange = nearby if httpx.URL(url).host in LOOPBACK else far
@@ -218,6 +219,13 @@ def terms_of(settings: Settings) -> Terms:
     """
     prices = price_file(settings)
     return Terms(prices=None if prices is None else prices.first(), clock=settings.clock)
+
+
+def _url_of(one: TargetSettings) -> str:
+    try:
+        return endpoint(one.region, one.endpoint)
+    except BadInput as error:
+        raise BadInput(f"the settings' target {one.name!r}: {error}") from None
 
 
 def _pace(target: str, settings: Settings, outside: Outside, metrics: Metrics) -> Pace:

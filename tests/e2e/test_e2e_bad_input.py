@@ -267,9 +267,14 @@ def test_a_ledger_that_is_something_else(cli, lab):
 @pytest.mark.parametrize(
     ("settings", "environment", "words"),
     [
-        pytest.param({"region": "cn-north-44", "endpoint": None}, {}, "did you mean cn-north-4", id="region"),
-        pytest.param({"endpoint": "ftp://x"}, {}, "an endpoint is https://", id="endpoint"),
-        pytest.param({"endpoint": "https://x:99999"}, {}, "an endpoint is https://", id="port"),
+        pytest.param(
+            {"region": "cn-north-44", "endpoint": None},
+            {},
+            "target 'lab': unknown region 'cn-north-44'; did you mean cn-north-4",
+            id="region",
+        ),
+        pytest.param({"endpoint": "ftp://x"}, {}, "target 'lab': an endpoint is https://", id="endpoint"),
+        pytest.param({"endpoint": "https://x:99999"}, {}, "target 'lab': an endpoint is https://", id="port"),
         pytest.param({"credentials": "prod"}, NO_KEYS, "credentials", id="section"),
         pytest.param({}, {"HUAWEICLOUD_SDK_SK": ""}, "HUAWEICLOUD_SDK_SK is missing", id="half-a-key"),
     ],
