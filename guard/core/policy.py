@@ -113,17 +113,6 @@ class Not:
 Clause = Condition | All | Some | Not
 
 
-def fields_of(clause: Clause) -> Iterator[str]:
-    """
-    Yield the field of each condition of a clause.
-    """
-    if isinstance(clause, Condition):
-        yield clause.field
-        return
-    for part in (clause.part,) if isinstance(clause, Not) else clause.parts:
-        yield from fields_of(part)
-
-
 def conditions(clause: Clause) -> Iterator[Condition]:
     """
     Yield every condition of a clause, in order.
@@ -184,7 +173,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         # Once: every intent bears the digest, and every decision asks for the fields.
-        object.__setattr__(self, "fields", frozenset(fields_of(self.clause)))
+        object.__setattr__(self, "fields", frozenset(one.field for one in conditions(self.clause)))
         meaning = repr((self.name, self.mode.value, self.action.value, self.clause))
         object.__setattr__(self, "digest", hashlib.sha256(meaning.encode()).hexdigest()[:12])
 
@@ -211,7 +200,7 @@ class Exemption:
     fields: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", frozenset(fields_of(self.clause)))
+        object.__setattr__(self, "fields", frozenset(one.field for one in conditions(self.clause)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from guard.core.plan import Order
 from guard.core.records import Draft, Intent, Quota
-from guard.daemon.ends import ends_of
+from guard.daemon.together import ends_of
 from guard.errors import LeaseLost, LedgerUnusable
 from guard.ports import Ledger
 

@@ -13,8 +13,8 @@ from guard.core.facts import JobKey
 from guard.core.harm import match_ms
 from guard.core.plan import OBSERVED, SPARED, Finding, Order, finding
 from guard.daemon.drafts import stake_of
-from guard.daemon.ends import ends_of
 from guard.daemon.enforce import Enforcer
+from guard.daemon.together import ends_of
 from guard.errors import LedgerUnusable
 
 EVENTS = {"notify": "policy.notified", OBSERVED: "policy.observed", SPARED: "policy.observed"}

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from guard.daemon.ends import ends_of
+from guard.daemon.together import ends_of
 from guard.errors import LedgerUnusable
 
 
